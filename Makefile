@@ -1,0 +1,43 @@
+# make demo: see a salon synced.   make test: all tests.   Everything else is for those who work on it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CLIENTS ?= 1500
+
+.PHONY: setup demo test check dev format clean
+
+setup: $(STAMP)
+
+# uv when it is on PATH, else venv and pip; both read the same constraints.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 14) else "phorest_ghl needs Python 3.11, 3.12 or 3.13; this is %s. Name another with PYTHON=python3.12 make setup." % sys.version.split()[0])'
+	@if command -v uv >/dev/null 2>&1; then \
+		[ -x $(BIN)/python ] || uv venv --quiet --python $(PYTHON) $(VENV); \
+		uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'; \
+	else \
+		[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV); \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'; \
+	fi
+	@touch $@
+
+demo: setup
+	@$(BIN)/phorest-ghl demo --clients $(CLIENTS)
+
+dev: setup
+	@$(BIN)/phorest-ghl dev
+
+test: setup
+	@$(BIN)/python -m phorest_ghl_tests
+
+check: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""phorest_ghl: keeps Phorest and GoHighLevel true to each other."""
