@@ -1,0 +1,1 @@
+"""What tests lean on that is neither a test nor a fixture."""
