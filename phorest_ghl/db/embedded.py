@@ -37,7 +37,7 @@ from phorest_ghl.db.engine import DAGSTER_DRIVER, OUR_DRIVER
 SUPERUSER = "postgres"
 START_TIMEOUT_S = 60
 # After the postmaster was killed its children leave at their next wait; one busy in a query may not come to that.
-ORPHAN_GRACE_S = 5.0
+ORPHAN_GRACE_S = 2.0
 LOG_LIMIT_BYTES = 5_000_000
 _LOG_LINES_QUOTED = 8
 
@@ -85,8 +85,12 @@ class EmbeddedServer:
         if not self.is_running():
             with self._exclusive():
                 if not self._settle():
-                    self._make_data()
-                    self._launch()
+                    with open_lock(self._place, self._place.life_lock) as life:
+                        if not try_lock(life):
+                            message = f"Processes of a former server still use {self.home}. Try again in a moment."
+                            raise EmbeddedServerError(message)
+                        self._make_data(life)
+                        self._launch(life)
         return self._conninfo()
 
     def stop(self) -> None:
@@ -106,6 +110,7 @@ class EmbeddedServer:
             else:
                 self._pg_ctl("-m", "fast", "-w", "-t", str(START_TIMEOUT_S), "stop", failure="could not be stopped")
             self._await_end()
+            self._place.remove_sockets()
 
     def is_running(self) -> bool:
         """Say whether the server accepts connections now."""
@@ -201,8 +206,11 @@ class EmbeddedServer:
                 raise EmbeddedServerError(message)
             time.sleep(0.01)
 
-    def _make_data(self) -> None:
-        """Make the data directory if there is none; it takes its name only once it is complete."""
+    def _make_data(self, life: int) -> None:
+        """Make the data directory if there is none; it takes its name only once it is complete.
+
+        initdb holds the life lock as the server does: should we be killed, the next starter waits for it to end.
+        """
         place = self._place
         if place.data.exists():
             return
@@ -218,14 +226,14 @@ class EmbeddedServer:
         command += ["--auth=trust", "--data-checksums", "--no-instructions"]
         if self._settings.get("fsync") == "off":
             command.append("--no-sync")
-        if self._run(command) != 0:
+        if self._run(command, life) != 0:
             message = f"A database could not be made in {self.home}. {self._last_lines(place.launch_log)}"
             raise EmbeddedServerError(message)
         with (place.new_data / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(f"\ninclude = '{embedded_settings.FILE_NAME}'\n")
         place.new_data.rename(place.data)
 
-    def _launch(self) -> None:
+    def _launch(self, life: int) -> None:
         place = self._place
         place.make_sockets()
         configuration = place.data / embedded_settings.FILE_NAME
@@ -235,27 +243,23 @@ class EmbeddedServer:
             place.log.replace(place.log.with_suffix(".log.old"))
         place.log.touch()
         place.give(place.log, 0o600)
-        with open_lock(place, place.life_lock) as lock:
-            if not try_lock(lock):
-                message = f"Processes of a former database server still use {self.home}. Try again in a moment."
-                raise EmbeddedServerError(message)
-            wait = ("-l", str(place.log), "-w", "-t", str(START_TIMEOUT_S))
-            self._pg_ctl(*wait, "start", failure="did not start", pass_fds=(lock,))
+        wait = ("-l", str(place.log), "-w", "-t", str(START_TIMEOUT_S))
+        self._pg_ctl(*wait, "start", failure="did not start", life=life)
         if self._ask() is not _Answer.READY:
             message = f"The database in {self.home} started and ended again. {self._last_lines(place.log)}"
             raise EmbeddedServerError(message)
         remove_old_copies(self._binaries, place)
 
-    def _pg_ctl(self, *arguments: str, failure: str, pass_fds: tuple[int, ...] = ()) -> None:
+    def _pg_ctl(self, *arguments: str, failure: str, life: int | None = None) -> None:
         command = [self._binaries.program("pg_ctl"), "-D", self._place.data, *arguments]
-        if self._run(command, pass_fds) != 0:
+        if self._run(command, life) != 0:
             message = f"The database in {self.home} {failure} within {START_TIMEOUT_S} seconds. "
             raise EmbeddedServerError(message + self._last_lines(self._place.log))
 
-    def _run(self, command: list[str | Path], pass_fds: tuple[int, ...] = ()) -> int:
+    def _run(self, command: list[str | Path], life: int | None) -> int:
         with self._place.launch_log.open("wb") as output:
             self._place.give(self._place.launch_log, 0o600)
-            return run_as(self._place.account, command, output=output, pass_fds=pass_fds)
+            return run_as(self._place.account, command, output=output, pass_fds=() if life is None else (life,))
 
     def _last_lines(self, log: Path) -> str:
         try:

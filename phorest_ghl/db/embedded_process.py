@@ -62,7 +62,7 @@ def nothing_lives(place: Place) -> bool:
 def recorded_pid(place: Place) -> int | None:
     """Return the process id in the server's pid file if it is a PostgreSQL process over these files, else None."""
     try:
-        pid = int((place.data / "postmaster.pid").read_text(encoding="ascii").splitlines()[0])
+        pid = int((place.data / "postmaster.pid").read_text(encoding="utf-8").splitlines()[0])
     except (FileNotFoundError, ValueError, IndexError):
         return None
     ours = _sits_in(place, _PROC / str(pid)) if (_PROC / "self").exists() else _was_started_for(place, pid)

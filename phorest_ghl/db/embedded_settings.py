@@ -17,10 +17,11 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
         "shared_buffers": "128MB",
         "timezone": "UTC",
         "log_timezone": "UTC",
-        # Our statements are short: compiling them costs more than it saves, and parallel plans want more shared memory
-        # than a container's 64 MB.
+        # Our statements are short: compiling them or planning workers for them costs more than it saves.
         "jit": "off",
         "max_parallel_workers_per_gather": "0",
+        # Among the data: containers keep /dev/shm to 64 MB, and a killed server would leave its segments there.
+        "dynamic_shared_memory_type": "mmap",
         # Nobody replicates this server, and bulk loads into new tables then skip the log.
         "wal_level": "minimal",
         "max_wal_senders": "0",

@@ -27,17 +27,6 @@ from phorest_ghl.db.engine import make_engine
 from phorest_ghl_tests.support import session_folder
 
 TEMPLATE = "phorest_ghl_template"
-# Tests throw their data away: nothing has to survive a power cut.
-FAST = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-    "autovacuum": "off",
-    "min_wal_size": "32MB",
-    "max_wal_size": "256MB",
-    "wal_init_zero": "off",
-    "wal_recycle": "off",
-}
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,7 @@ class Database:
 
 def start(folder: Path) -> EmbeddedServer:
     """Start the session's server, or find it started by another worker."""
-    server = EmbeddedServer(folder, settings=FAST)
+    server = EmbeddedServer(folder, settings=session_folder.FAST)
     with _one_at_a_time(folder):
         if not server.is_running():
             for orphan in session_folder.orphaned_folders():

@@ -1,4 +1,4 @@
-"""Where test sessions keep their server. Only the standard library, since every session loads it."""
+"""Where test sessions keep their servers, and how these are set up. Only the standard library, since every session loads it."""
 
 import os
 import secrets
@@ -13,6 +13,18 @@ _PREFIX = "phorest_ghl-tests-"
 # In memory where there is room: copying the template is thirty times faster there than on a slow disk.
 _MEMORY = Path("/dev/shm")  # noqa: S108 - folders in it are made by name and for one user
 _ENOUGH_BYTES = 2_000_000_000
+
+# Tests throw their data away: nothing has to survive a power cut.
+FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "min_wal_size": "32MB",
+    "max_wal_size": "256MB",
+    "wal_init_zero": "off",
+    "wal_recycle": "off",
+}
 
 
 def new_folder() -> Path:
