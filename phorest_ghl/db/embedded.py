@@ -55,11 +55,15 @@ class EmbeddedServer:
 
     It outlives the process that started it and stops only by `stop`. `settings` are PostgreSQL's own
     (`{"fsync": "off"}`) and count from the next start. Nothing is read or made before the first call.
+
+    Raises:
+        ValueError: a setting has a name or a value that no configuration file can hold.
     """
 
     def __init__(self, state_dir: Path, *, settings: Mapping[str, str] | None = None) -> None:
         self._state_dir = state_dir
         self._settings = dict(settings or {})
+        embedded_settings.check(self._settings)
 
     @functools.cached_property
     def _place(self) -> Place:

@@ -38,31 +38,31 @@ DEFAULTS: Mapping[str, str] = MappingProxyType(
 
 
 def render(place: Place, settings: Mapping[str, str]) -> str:
-    """Return the text of the configuration file: our defaults, then `settings`, then what the launcher relies on.
-
-    Raises:
-        ValueError: a setting's name is none.
-    """
+    """Return the text of the configuration file: our defaults, then `settings`, then what the launcher relies on."""
     fixed = {
         "listen_addresses": "",
         "port": str(PORT),
         "unix_socket_directories": str(place.sockets),
         "unix_socket_permissions": "0700",
     }
-    lines = [f"{name} = '{_quoted(value)}'" for name, value in {**DEFAULTS, **_checked(settings), **fixed}.items()]
+    lines = [f"{name} = '{_quoted(value)}'" for name, value in {**DEFAULTS, **settings, **fixed}.items()]
     return "\n".join(["# Written at each start of the embedded server.", *lines, ""])
 
 
-def _checked(settings: Mapping[str, str]) -> Mapping[str, str]:
-    for name in settings:
+def check(settings: Mapping[str, str]) -> None:
+    """Check that `settings` are names and values that a line of the file can hold.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for name, value in settings.items():
         if not re.fullmatch(r"[a-z_][a-z0-9_.]*", name):
             message = f"{name!r} is not the name of a PostgreSQL setting."
             raise ValueError(message)
-    return settings
+        if "\n" in value or "\0" in value:
+            message = f"The value of setting {name} cannot hold a line break."
+            raise ValueError(message)
 
 
 def _quoted(value: str) -> str:
-    if "\n" in value or "\0" in value:
-        message = "A PostgreSQL setting cannot hold a line break."
-        raise ValueError(message)
     return value.replace("\\", "\\\\").replace("'", "''")

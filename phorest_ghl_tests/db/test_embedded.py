@@ -132,7 +132,7 @@ def test_the_server_is_durable_unless_told_otherwise(state_dir: Path) -> None:
 @pytest.mark.parametrize("settings", [{"Fsync = on\n": "x"}, {"note": "two\nlines"}])
 def test_a_setting_that_could_smuggle_in_another_is_refused(state_dir: Path, settings: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="setting"):
-        EmbeddedServer(state_dir, settings=settings).start()
+        EmbeddedServer(state_dir, settings=settings)
 
 
 def test_only_the_owner_can_reach_the_server(database_server: EmbeddedServer) -> None:

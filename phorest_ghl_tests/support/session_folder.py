@@ -1,4 +1,7 @@
-"""Where test sessions keep their servers, and how these are set up. Only the standard library, since every session loads it."""
+"""Where test sessions keep their servers, and how these are set up.
+
+Belongs here: only what needs nothing but the standard library, since every session loads it.
+"""
 
 import os
 import secrets
