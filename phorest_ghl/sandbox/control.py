@@ -1,0 +1,205 @@
+"""The control surface `/__sandbox__`: the truth, the request log, faults, clock, switches, and acting as a person.
+
+Belongs here: what a test or a judge may ask and do. Does not belong here: anything the vendors offer.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from phorest_ghl.sandbox.faults import Faults
+from phorest_ghl.sandbox.observed import Observed
+from phorest_ghl.sandbox.people_acts import PeopleActs
+from phorest_ghl.sandbox.router import Route, Router
+from phorest_ghl.sandbox.store import Row, as_row
+from phorest_ghl.sandbox.wire import Refusal, Reply, Request
+from phorest_ghl.sandbox.world import World, as_lines
+
+LINES = "application/x-ndjson"
+Handler = Callable[[Request, Sequence[str]], Reply]
+_ALIASES = {"service-categories": "service_categories", "tag-definitions": "tags", "appointment-notes": "event_notes"}
+
+
+class Control:
+    """Answers `/__sandbox__/…`; mistakes are answered with 400 and a sentence in `error`."""
+
+    def __init__(self, world: World, faults: Faults, observed: Observed, routes: Mapping[str, Sequence[str]]) -> None:
+        self.world = world
+        self.faults = faults
+        self.observed = observed
+        self.acts = PeopleActs(world)
+        self._routes = routes
+        self._router = Router(
+            [Route(method, f"/__sandbox__{path}", handler) for method, path, handler in self._table()]
+        )
+
+    def _table(self) -> Iterable[tuple[str, str, Handler]]:
+        return (
+            ("GET", "/state", self._state),
+            ("GET", "/routes", lambda _, __: Reply(200, dict(self._routes))),
+            ("GET", "/requests", lambda _, __: Reply(200, self.observed.report())),
+            ("DELETE", "/requests", self._forget_requests),
+            ("GET", "/faults", lambda _, __: Reply(200, {"faults": [fault.as_dict() for fault in self.faults.active]})),
+            ("POST", "/faults", self._add_fault),
+            ("DELETE", "/faults", self._clear_faults),
+            ("GET", "/switches", lambda _, __: Reply(200, self.world.switches.as_dict())),
+            ("POST", "/switches", self._change_switches),
+            ("GET", "/clock", lambda _, __: Reply(200, {"now": self.world.clock.now().isoformat()})),
+            ("POST", "/clock", self._move_clock),
+            ("GET", "/automations", self._automations),
+            ("GET", "/automations/summary", lambda _, __: Reply(200, self.world.automations.summary())),
+            ("GET", "/workflows", lambda _, __: Reply(200, {"workflows": self.world.automations.workflows()})),
+            ("POST", "/workflows", self._publish),
+            ("POST", "/tokens", self._make_token),
+            ("GET", "/phorest/{kind}", lambda _, ids: self._truth("phorest", ids[0])),
+            ("GET", "/ghl/{kind}", lambda _, ids: self._truth("ghl", ids[0])),
+            ("PATCH", "/phorest/{kind}/{id}", self._patch("phorest")),
+            ("PATCH", "/ghl/{kind}/{id}", self._patch("ghl")),
+            ("DELETE", "/phorest/{kind}/{id}", self._delete("phorest")),
+            ("DELETE", "/ghl/{kind}/{id}", self._delete("ghl")),
+            ("POST", "/ghl/contacts", lambda request, _: Reply(201, self.acts.new_contact(_object(request)))),
+        )
+
+    def answer(self, request: Request) -> Reply:
+        """One control call."""
+        found = self._router.find(request.method, request.path)
+        if found is None:
+            return Reply(404, {"error": f"The sandbox has no {request.method} {request.path}."})
+        route, ids = found
+        try:
+            reply = route.handler(request, ids)
+        except ValueError as problem:
+            return Reply(400, {"error": str(problem)})
+        except Refusal as refusal:
+            return refusal.reply
+        self.world.commit()
+        return reply
+
+    def drift(self) -> None:
+        """Between two pages, the first client moves to the end of the list."""
+        store = self.world.phorest["clients"]
+        key = next(iter(store.rows))
+        row = store.rows[key]
+        store.remove(key)
+        store.put(key, row)
+
+    # --- the truth
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _state(self, request: Request, ids: Sequence[str]) -> Reply:
+        del request, ids
+        clock = self.world.clock.now().isoformat()
+        return Reply(200, {**self.world.counts(), "automations": self.world.automations.summary(), "now": clock})
+
+    def _truth(self, side: str, kind: str) -> Reply:
+        store = self._store(side, kind)
+        rows: Iterable[Row] = store.rows.values()
+        if side == "phorest" and kind == "clients":
+            truths = self.world.truths()
+            rows = ({**row, "truth": truths.of(row["clientId"])} for row in store.rows.values())
+        return Reply(200, as_lines(rows), media=LINES)
+
+    def _store(self, side: str, kind: str) -> Any:
+        stores = self.world.phorest if side == "phorest" else self.world.ghl
+        found = stores.get(_ALIASES.get(kind, kind.replace("-", "_")))
+        if found is None:
+            raise ValueError(f"There are no {side} {kind}. Kinds: {', '.join(sorted(stores))}.")
+        return found
+
+    def _automations(self, request: Request, ids: Sequence[str]) -> Reply:
+        """Runs as JSON lines, filtered by any column: `?sent=true&trigger=note&contact=…`."""
+        del ids
+        wanted = dict(request.query)
+        rows = (
+            row
+            for row in self.world.automations.runs()
+            if all(_text(row.get(name)) == value for name, value in wanted.items())
+        )
+        return Reply(200, as_lines(rows), media=LINES)
+
+    def _forget_requests(self, request: Request, ids: Sequence[str]) -> Reply:
+        del request, ids
+        self.observed.clear()
+        return Reply(200, {"cleared": True})
+
+    # --- what happens
+    # -----------------------------------------------------------------------------------------------------------
+
+    def _add_fault(self, request: Request, ids: Sequence[str]) -> Reply:
+        del ids
+        return Reply(201, self.faults.add(_object(request)).as_dict())
+
+    def _clear_faults(self, request: Request, ids: Sequence[str]) -> Reply:
+        del request, ids
+        self.faults.clear()
+        return Reply(200, {"cleared": True})
+
+    def _change_switches(self, request: Request, ids: Sequence[str]) -> Reply:
+        del ids
+        self.world.switches.change(_object(request))
+        self.world.remember_settings()
+        return Reply(200, self.world.switches.as_dict())
+
+    def _move_clock(self, request: Request, ids: Sequence[str]) -> Reply:
+        """`{"advance_s": seconds}` or `{"set": "2026-01-31T09:00:00+00:00"}`; only forward."""
+        del ids
+        wish = _object(request)
+        if "set" in wish:
+            moment = datetime.fromisoformat(str(wish["set"]))
+            if moment.tzinfo is None:
+                raise ValueError("The clock is set to an instant with a zone, as in 2026-01-31T09:00:00+00:00.")
+            by = moment - self.world.clock.now()
+        else:
+            by = timedelta(seconds=float(wish.get("advance_s", 0)))
+        self.world.clock.advance(by)
+        self.world.remember_settings()
+        return Reply(200, {"now": self.world.clock.now().isoformat()})
+
+    def _publish(self, request: Request, ids: Sequence[str]) -> Reply:
+        del ids
+        self.world.automations.publish(_object(request))
+        self.world.remember_settings()
+        return Reply(200, {"workflows": self.world.automations.workflows()})
+
+    def _make_token(self, request: Request, ids: Sequence[str]) -> Reply:
+        """Another private integration token: `{"scopes": [...], "location": "other" or absent}`."""
+        del ids
+        wish = _object(request)
+        own, other = self.world.location["id"], self.world.credentials.other_location
+        token = f"pit-{self.world.trace()}"
+        row = {"scopes": list(wish.get("scopes", ())), "location": other if wish.get("location") == "other" else own}
+        self.world.settings.put(f"pit {token}", row)
+        return Reply(201, {"token": token, **row})
+
+    # --- acting as a person
+    # -----------------------------------------------------------------------------------------------------
+
+    def _patch(self, side: str) -> Handler:
+        def handle(request: Request, ids: Sequence[str]) -> Reply:
+            store = self._store(side, ids[0])
+            return Reply(200, self.acts.edit(side, store, ids[1], _object(request)))
+
+        return handle
+
+    def _delete(self, side: str) -> Handler:
+        def handle(request: Request, ids: Sequence[str]) -> Reply:
+            del request
+            self.acts.remove(side, self._store(side, ids[0]), ids[1])
+            return Reply(200, {"removed": ids[1]})
+
+        return handle
+
+
+def _object(request: Request) -> Row:
+    parsed = as_row(request.json()) if request.body else {}
+    if parsed is None:
+        raise ValueError("This call takes a JSON object.")
+    return parsed
+
+
+def _text(value: object) -> str:
+    return (
+        {True: "true", False: "false", None: "null"}.get(value, str(value))
+        if isinstance(value, bool | None)
+        else str(value)
+    )

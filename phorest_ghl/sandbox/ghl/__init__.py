@@ -1,0 +1,1 @@
+"""GoHighLevel's API, v2 dates and v3, as facts/ghl-api and the vendor's specs describe it."""

@@ -1,0 +1,81 @@
+"""What follows a change of a contact: the lagging index, workflow triggers, webhooks.
+
+Belongs here: one place through which every contact change goes, made by the API or by a person. Does not belong here:
+rules.
+"""
+
+from collections.abc import Iterable
+
+from phorest_ghl.sandbox.clock import exact_instant
+from phorest_ghl.sandbox.store import Row
+from phorest_ghl.sandbox.world import World
+
+WATCHED = (
+    "firstName", "lastName", "email", "phone", "address1", "city", "state", "country", "postalCode", "website",
+    "timezone", "companyName",
+    "dateOfBirth", "source", "assignedTo",
+)  # fmt: skip
+
+
+def save_new(world: World, row: Row) -> None:
+    """A contact was created."""
+    at = _store(world, row)
+    world.automations.fire("contact created", row, at=at)
+    if world.switches.ghl_create_fires_tag_added:
+        for tag in row["tags"]:
+            world.automations.fire("tag added", row, at=at, detail=tag)
+    if world.switches.ghl_create_fires_dnd and (row["dnd"] or row["dndSettings"]):
+        world.automations.fire("DND", row, at=at)
+    define_tags(world, row["tags"])
+
+
+def save_changed(world: World, before: Row, changed: Row) -> Row:
+    """A contact was changed; the row as it is now, with `dateUpdated` set if anything differs."""
+    row = {**before, **changed}
+    if row == before:
+        return before
+    row["dateUpdated"] = exact_instant(world.clock.now())
+    at = _store(world, row)
+    for tag in row["tags"]:
+        if tag not in before["tags"]:
+            world.automations.fire("tag added", row, at=at, detail=tag)
+    for name in changed_fields(before, row):
+        world.automations.fire("field changed", row, at=at, detail=name)
+    if (row["dnd"], row["dndSettings"]) != (before["dnd"], before["dndSettings"]):
+        world.automations.fire("DND", row, at=at)
+    define_tags(world, row["tags"])
+    return row
+
+
+def delete(world: World, row: Row) -> None:
+    """A contact was deleted, with its notes, tasks and events."""
+    key = row["id"]
+    world.contacts.remove(key)
+    world.contacts.index_later(key, world.clock.seconds() + world.switches.ghl_search_lag_s)
+    for name in ("notes", "tasks", "events"):
+        store = world.ghl[name]
+        for child in [child["id"] for child in store.rows.values() if child.get("contactId") == key]:
+            store.remove(child)
+
+
+def changed_fields(before: Row, row: Row) -> list[str]:
+    """Names of standard fields, and ids of custom fields, whose values differ."""
+    names = [name for name in WATCHED if before.get(name) != row.get(name)]
+    old, new = before["customFields"], row["customFields"]
+    return names + [key for key in {**old, **new} if old.get(key) != new.get(key)]
+
+
+def define_tags(world: World, tags: Iterable[str]) -> None:
+    """Tag names that the location does not know yet are made when applied (facts/ghl-api §8.1)."""
+    known = world.tag_names
+    for tag in tags:
+        if tag not in known:
+            known.add(tag)
+            key = world.new_ghl_id()
+            world.ghl["tags"].put(key, {"id": key, "name": tag, "locationId": world.location["id"]})
+
+
+def _store(world: World, row: Row) -> str:
+    world.contacts.put(row["id"], row)
+    world.contacts.index_later(row["id"], world.clock.seconds() + world.switches.ghl_search_lag_s)
+    return row["dateUpdated"]

@@ -1,0 +1,87 @@
+"""Acting as a person: at the salon's desk, or in GHL's own screens.
+
+Belongs here: edits that no API makes, with the consequences they have in life (versions, triggers, lag). Does not
+belong here: API rules; a person may do what an integration may not, such as adding a second email or a permanent
+opt-out.
+"""
+
+from typing import Any
+
+from phorest_ghl.sandbox.clock import exact_instant, phorest_instant
+from phorest_ghl.sandbox.ghl import contact_events, contacts
+from phorest_ghl.sandbox.ghl.contact_writes import clean_tags, stored_phone
+from phorest_ghl.sandbox.store import Row, Store
+from phorest_ghl.sandbox.world import World
+
+_VERSIONED = frozenset({"phorest.clients", "phorest.appointments", "phorest.services"})
+_EXTRA = frozenset(
+    {"additionalEmails", "additionalPhones", "followers", "inboundDndSettings", "businessId", "gender", "companyName"}
+)
+
+
+class PeopleActs:
+    """Edits of the truth as people make them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def edit(self, side: str, store: Store, key: str, changed: Row) -> Row:
+        """Change some keys of one row.
+
+        Raises:
+            ValueError: there is no such row, or a contact has no such key.
+        """
+        before = store.get(key)
+        if before is None:
+            raise ValueError(f"There is no {store.name} {key}.")
+        if store is self.world.contacts:
+            return contact_events.save_changed(self.world, before, self._contact_values(changed, before))
+        row = {**before, **changed}
+        if store.name in _VERSIONED and "version" not in changed:
+            row["version"] = before["version"] + 1
+        if "updatedAt" in before and "updatedAt" not in changed:
+            row["updatedAt"] = self._printed(store)
+        if side == "ghl" and "dateUpdated" in before:
+            row["dateUpdated"] = exact_instant(self.world.clock.now())
+        store.put(key, row)
+        return row
+
+    def _printed(self, store: Store) -> str:
+        now = self.world.clock.now()
+        return exact_instant(now) if store.name == "phorest.products" else phorest_instant(now)
+
+    def remove(self, side: str, store: Store, key: str) -> None:
+        """Remove one row for good; a Phorest client that staff delete is edited with `deleted: true` instead.
+
+        Raises:
+            ValueError: there is no such row.
+        """
+        row = store.get(key)
+        if row is None:
+            raise ValueError(f"There is no {store.name} {key}.")
+        if store is self.world.contacts:
+            contact_events.delete(self.world, row)
+        else:
+            store.remove(key)
+        if side == "phorest" and store.name == "phorest.staff":
+            self.world.client_lists.clear()
+
+    def new_contact(self, values: Row) -> Row:
+        """A contact that somebody makes by hand, duplicates or not."""
+        row = contacts.blank(self.world, "person")
+        row |= self._contact_values(values, row)
+        contact_events.save_new(self.world, row)
+        return row
+
+    def _contact_values(self, changed: Row, before: Row) -> Row:
+        unknown = set(changed) - set(before) - _EXTRA - set(contact_events.WATCHED)
+        if unknown:
+            raise ValueError(f"A contact has no {', '.join(sorted(unknown))}.")
+        found: dict[str, Any] = dict(changed)
+        if found.get("phone"):
+            found["phone"] = stored_phone(found["phone"], self.world.location["country"]) or found["phone"]
+        if found.get("email"):
+            found["email"] = found["email"].strip().lower()
+        if "tags" in found:
+            found["tags"] = clean_tags(found["tags"])
+        return found

@@ -1,0 +1,1 @@
+"""Phorest's third-party API as facts/phorest-api describes it."""

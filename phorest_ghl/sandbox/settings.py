@@ -1,0 +1,26 @@
+"""The settings that point the product at a sandbox.
+
+Belongs here: `NAME=value` pairs. Does not belong here: reading them.
+"""
+
+from phorest_ghl.sandbox.phorest.gate import PREFIX
+from phorest_ghl.sandbox.world import World
+
+
+def settings_for(world: World, url: str) -> dict[str, str]:
+    """Settings by name; the secrets among them are invented and open nothing else."""
+    branch = next(iter(world.phorest["branches"].rows.values()))
+    users = list(world.ghl["users"].rows)
+    return {
+        "PHOREST_API_BASE_URL": url + PREFIX,
+        "PHOREST_BUSINESS_ID": world.credentials.business,
+        "PHOREST_BRANCH_ID": branch["branchId"],
+        "PHOREST_CLIENT_ID": world.credentials.phorest_user,
+        "PHOREST_CLIENT_SECRET": world.credentials.phorest_secret,
+        "GHL_API_BASE_URL": url,
+        "GHL_LOCATION_ID": world.location["id"],
+        "GHL_PRIVATE_TOKEN": world.credentials.ghl_token,
+        "GHL_DEFAULT_CALENDAR_ID": next(iter(world.ghl["calendars"].rows)),
+        "GHL_DEFAULT_USER_ID": users[0],
+        "SALON_TIMEZONE": branch["timeZone"],
+    }
