@@ -165,20 +165,20 @@ class PostgresBudget:
                 except (psycopg.OperationalError, psycopg.InterfaceError) as error:
                     self._disconnect()
                     if self._clock() + _RECONNECT_PAUSE_S > deadline:
-                        raise self._unavailable(f"{_RECONNECT_S:.0f} seconds of {type(error).__name__}") from None
+                        away = f"it did not answer for {_RECONNECT_S:.0f} s ({type(error).__name__}); start it"
+                        raise self._unavailable(away) from None
                     _log.info("budget_reconnects", key=self._key, error=type(error).__name__)
                     self._sleep(_RECONNECT_PAUSE_S)
                 except psycopg.errors.UndefinedTable:
                     self._disconnect()
-                    raise self._unavailable("it has no table api_budget, so its migrations have not run") from None
+                    raise self._unavailable("it lacks the table api_budget; run its migrations") from None
                 except BaseException:
                     self._disconnect()  # else the row would stay locked
                     raise
 
     def _unavailable(self, why: str) -> BudgetUnavailableError:
         return BudgetUnavailableError(
-            f"The database that holds the request budget {self._key} cannot be used: {why}. Nothing was sent without it; "
-            "start or migrate the database, then run again."
+            f"The database of the request budget {self._key} cannot be used: {why}, then run again. Nothing was sent."
         )
 
     def _transact(

@@ -6,7 +6,7 @@ All moments are seconds since the epoch by the database's clock.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
 import orjson
@@ -65,9 +65,15 @@ class BudgetState:
     recent: tuple[Recent, ...] = ()
 
 
+_PLAIN = tuple(member.name for member in fields(BudgetState) if member.name not in {"lanes", "recent"})
+
+
 def dump_state(state: BudgetState) -> str:
     """The state as JSON text."""
-    return orjson.dumps({"format": FORMAT, **asdict(state)}).decode()
+    plain = {name: getattr(state, name) for name in _PLAIN}
+    lanes = {lane.value: (claim.due, claim.asking_until) for lane, claim in state.lanes.items()}
+    recent = [(stretch.start, stretch.length, stretch.count) for stretch in state.recent]
+    return orjson.dumps({"format": FORMAT, **plain, "lanes": lanes, "recent": recent}).decode()
 
 
 def load_state(text: str) -> BudgetState:
@@ -79,8 +85,8 @@ def load_state(text: str) -> BudgetState:
         raw: Any = orjson.loads(text)
         if raw.pop("format") != FORMAT:
             return BudgetState()
-        lanes = {Lane(name): LaneState(**lane) for name, lane in raw.pop("lanes").items()}
-        recent = tuple(Recent(**stretch) for stretch in raw.pop("recent"))
+        lanes = {Lane(name): LaneState(*lane) for name, lane in raw.pop("lanes").items()}
+        recent = tuple(Recent(*stretch) for stretch in raw.pop("recent"))
         return BudgetState(**cast("dict[str, Any]", raw), lanes=lanes, recent=recent)
     except (AttributeError, KeyError, TypeError, ValueError):
         return BudgetState()

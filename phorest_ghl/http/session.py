@@ -45,6 +45,7 @@ _THREADS = 16
 _TIMEOUT = httpx.Timeout(connect=5.0, read=30.0, write=30.0, pool=60.0)
 # As many connections as threads, so that no thread waits for another's answer.
 _CONNECTIONS = httpx.Limits(max_connections=_THREADS, max_keepalive_connections=_THREADS, keepalive_expiry=30.0)
+_LONGEST_BODY = 20_000  # of an error body that is searched for words; a gateway's page may be far longer
 # Raised before the first byte of a request is on the wire.
 _NOTHING_SENT = (
     httpx.ConnectError,
@@ -246,7 +247,7 @@ class ApiSession:
 
     def _refused(self, call: "_Call", response: httpx.Response) -> ApiError:
         complaint = read_complaint(response.content, response.headers)
-        text = response.content.decode("utf-8", "replace")
+        text = response.content[:_LONGEST_BODY].decode("utf-8", "replace")
         category = classify(
             self._api, call.method, response.status_code, text, call.repeatable, headers=response.headers
         )
