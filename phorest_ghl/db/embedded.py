@@ -191,7 +191,7 @@ class EmbeddedServer:
                 if nothing_lives(self._place):
                     remove_leavings(self._place)
                     return False
-                if waited > ORPHAN_GRACE_S:
+                if waited > ORPHAN_GRACE_S and self._is_beyond_reach():
                     kill_processes(self._place)
             if waited > START_TIMEOUT_S:
                 message = (
@@ -200,6 +200,10 @@ class EmbeddedServer:
                 )
                 raise EmbeddedServerError(message)
             time.sleep(0.05)
+
+    def _is_beyond_reach(self) -> bool:
+        """Say whether what lives can never answer; a server that is merely slow, on a stalled disk, must not be killed."""
+        return not self._place.socket.exists() or recorded_pid(self._place) is None
 
     def _await_end(self) -> None:
         # Its last process ends a moment after the pid file goes; only then may the files be moved or removed.

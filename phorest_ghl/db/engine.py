@@ -36,7 +36,7 @@ _HOPELESS = (
 )
 
 
-class DatabaseUnreachable(Exception):  # noqa: N818 - the name states the fact, and callers read it as such
+class DatabaseUnreachable(Exception):
     """PostgreSQL cannot be reached or used; the text is a sentence for people and never holds a password."""
 
 
@@ -48,7 +48,7 @@ class UnsupportedPostgresError(DatabaseUnreachable):
     """The server is older than PostgreSQL 15."""
 
 
-class RecordBusy(Exception):  # noqa: N818 - an outcome to act on, not a fault
+class RecordBusy(Exception):
     """Another session holds a record's lock for longer than the caller wanted to wait."""
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from phorest_ghl.db.embedded import EmbeddedServer
+from phorest_ghl.db import embedded
+from phorest_ghl.db.embedded import EmbeddedServer, EmbeddedServerError
 from phorest_ghl_tests.support.postgres_processes import (
     answer_of,
     kill_postmaster,
@@ -127,6 +128,22 @@ def test_a_live_server_whose_socket_was_removed_is_replaced(server: EmbeddedServ
     server.start()
     check_data(server)
     assert postmasters(server.home) != [before]
+
+
+def test_a_server_that_hangs_is_reported_and_not_killed(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "START_TIMEOUT_S", 1)
+    monkeypatch.setattr(embedded, "ORPHAN_GRACE_S", 0)
+    (pid,) = postmasters(server.home)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(EmbeddedServerError, match=r"neither answers nor ends[\s\S]*ready to accept connections"):
+            server.start()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    server.start()
+    assert postmasters(server.home) == [pid]
 
 
 def test_a_killed_session_makes_the_server_recover_and_start_waits_for_it(server: EmbeddedServer) -> None:

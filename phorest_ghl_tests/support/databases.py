@@ -27,6 +27,7 @@ from phorest_ghl.db.engine import make_engine
 from phorest_ghl_tests.support import session_folder
 
 TEMPLATE = "phorest_ghl_template"
+FAST = session_folder.FAST
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Database:
 
 def start(folder: Path) -> EmbeddedServer:
     """Start the session's server, or find it started by another worker."""
-    server = EmbeddedServer(folder, settings=session_folder.FAST)
+    server = EmbeddedServer(folder, settings=FAST)
     with _one_at_a_time(folder):
         if not server.is_running():
             for orphan in session_folder.orphaned_folders():
