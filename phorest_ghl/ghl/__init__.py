@@ -1,0 +1,1 @@
+"""The GoHighLevel side: client, wire models, versions, field registry."""

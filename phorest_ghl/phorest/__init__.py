@@ -1,0 +1,1 @@
+"""The Phorest side: client, wire models, import specs, the importer."""

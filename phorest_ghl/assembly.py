@@ -1,0 +1,162 @@
+"""From settings to working parts: database, budgets, sessions, clients. Used alike by the CLI and by Dagster.
+
+Belongs here: which part is made of which setting. Does not: what the parts do.
+"""
+
+import base64
+import binascii
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from psycopg.conninfo import make_conninfo
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+
+from phorest_ghl.db.embedded import EmbeddedServer
+from phorest_ghl.db.engine import dagster_url, make_engine, require_supported_version
+from phorest_ghl.db.keyed import Keyring
+from phorest_ghl.db.migrate import upgrade
+from phorest_ghl.ghl.client import GhlClient, GhlReader, private_token
+from phorest_ghl.ghl.versions import ApiVersion
+from phorest_ghl.http.budget import Limits
+from phorest_ghl.http.budget_postgres import PostgresBudget
+from phorest_ghl.http.retry import RetryPolicy
+from phorest_ghl.http.session import ApiSession
+from phorest_ghl.phorest.client import PhorestClient, basic_auth
+from phorest_ghl.settings import Settings, SettingsError
+
+DATABASE = "phorest_ghl"
+DAGSTER_DATABASE = "dagster"
+
+PHOREST_NAMES = ("PHOREST_API_BASE_URL", "PHOREST_BUSINESS_ID", "PHOREST_CLIENT_ID", "PHOREST_CLIENT_SECRET")
+GHL_NAMES = ("GHL_LOCATION_ID", "GHL_PRIVATE_TOKEN")
+
+
+@dataclass(frozen=True)
+class Urls:
+    """Where the two databases are: ours for psycopg 3, Dagster's for psycopg2."""
+
+    ours: str
+    dagster: str
+
+
+def embedded_server(settings: Settings) -> EmbeddedServer:
+    """The server that is used where DATABASE_URL is empty; not started by this."""
+    return EmbeddedServer(settings.phorest_ghl_state_dir)
+
+
+def start_database(settings: Settings) -> Urls:
+    """The databases' URLs; starts the embedded server if there is none of one's own. Raises DatabaseUnreachable."""
+    if settings.database_url is not None:
+        dagster = settings.dagster_database_url
+        if dagster is None:
+            dagster = (
+                make_url(settings.database_url).set(database=DAGSTER_DATABASE).render_as_string(hide_password=False)
+            )
+        return Urls(settings.database_url, dagster_url(dagster))
+    server = embedded_server(settings)
+    server.start()
+    for name in (DATABASE, DAGSTER_DATABASE):
+        server.ensure_database(name)
+    return Urls(server.url(DATABASE), dagster_url(server.url(DAGSTER_DATABASE)))
+
+
+def keyring(settings: Settings) -> Keyring:
+    """The keyring of PHOREST_GHL_HASH_KEY, which is base64 text. Raises SettingsError."""
+    encoded = settings.secret("PHOREST_GHL_HASH_KEY")
+    try:
+        return Keyring(base64.urlsafe_b64decode(encoded.encode()))
+    except (binascii.Error, ValueError):
+        raise SettingsError(
+            "PHOREST_GHL_HASH_KEY is not usable: it should be at least 16 bytes in base64, as `phorest-ghl init` makes it. "
+            "If this deployment has a database already, put the key of its .env or of its dump back."
+        ) from None
+
+
+class Runtime:
+    """The parts of one process, made when first asked for and closed together."""
+
+    def __init__(self, settings: Settings, *, retry: RetryPolicy | None = None) -> None:
+        self.settings = settings
+        self._retry = retry or RetryPolicy(window_s=settings.ghl_rate_window_s)
+        self._parts = ExitStack()
+        self.urls = start_database(settings)
+        self.engine = self._open_engine()
+
+    def _open_engine(self) -> Engine:
+        schema = self.settings.salon or None
+        engine = make_engine(self.urls.ours, schema=schema)
+        self._parts.callback(engine.dispose)
+        require_supported_version(engine)
+        upgrade(engine, schema=schema)
+        return engine
+
+    def keyring(self) -> Keyring:
+        """Raises SettingsError where the key is missing or unusable."""
+        return keyring(self.settings)
+
+    def phorest(self) -> PhorestClient:
+        """A client of the business, paced with everybody who uses its credential. Raises SettingsError."""
+        settings = self.settings
+        settings.require(*PHOREST_NAMES)
+        limits = Limits(requests=settings.phorest_requests_per_second, window_s=1.0, share=1.0, daily=None)
+        session = ApiSession(
+            api="phorest",
+            base_url=str(settings.phorest_api_base_url),
+            auth=basic_auth(str(settings.phorest_client_id), settings.secret("PHOREST_CLIENT_SECRET")),
+            budget=self._budget(f"phorest:{settings.phorest_business_id}", limits),
+            retry=self._retry,
+        )
+        return PhorestClient(self._parts.enter_context(session), str(settings.phorest_business_id))
+
+    def ghl(self) -> GhlClient:
+        """A client of the location with write verbs: for apply alone. Raises SettingsError."""
+        return GhlClient(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
+
+    def ghl_reader(self) -> GhlReader:
+        """A client of the location that cannot write. Raises SettingsError."""
+        return GhlReader(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
+
+    def close(self) -> None:
+        """Close connections and pools. The database server goes on."""
+        self._parts.close()
+
+    def _ghl_session(self) -> ApiSession:
+        settings = self.settings
+        settings.require(*GHL_NAMES)
+        limits = Limits(
+            requests=settings.ghl_rate_limit,
+            window_s=settings.ghl_rate_window_s,
+            share=settings.ghl_budget_share,
+            daily=settings.ghl_daily_limit,
+        )
+        session = ApiSession(
+            api="ghl",
+            base_url=settings.ghl_api_base_url,
+            auth=private_token(settings.secret("GHL_PRIVATE_TOKEN")),
+            budget=self._budget(f"ghl:{settings.ghl_location_id}", limits),
+            retry=self._retry,
+        )
+        return self._parts.enter_context(session)
+
+    def _version(self) -> ApiVersion:
+        return ApiVersion(self.settings.ghl_api_version)
+
+    def _budget(self, key: str, limits: Limits) -> PostgresBudget:
+        dsn = make_url(self.urls.ours).set(drivername="postgresql").render_as_string(hide_password=False)
+        if self.settings.salon:
+            dsn = make_conninfo(dsn, options=f"-c search_path={self.settings.salon}")
+        budget = PostgresBudget(dsn, key, limits)
+        self._parts.callback(budget.close)
+        return budget
+
+
+@contextmanager
+def open_runtime(settings: Settings, *, retry: RetryPolicy | None = None) -> Generator[Runtime]:
+    """A runtime that is closed at the end of the block."""
+    runtime = Runtime(settings, retry=retry)
+    try:
+        yield runtime
+    finally:
+        runtime.close()

@@ -1,0 +1,62 @@
+"""Bring a database to the present schema. Belongs here: running Alembic. Does not: what the tables are (`tables`)."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, text
+
+from phorest_ghl.db.tables import metadata
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 0x5048_4F52_4553_5401  # one migrator at a time in a database, whoever it is
+
+
+def upgrade(engine: Engine, *, schema: str | None = None) -> None:
+    """Create or migrate all tables, forward only; safe to call from several processes at once.
+
+    `schema` is made if it is missing; the engine's search_path must name it (`make_engine(url, schema=…)`).
+    """
+    with engine.connect() as connection:
+        connection.execute(text("select pg_advisory_lock(:key)"), {"key": _LOCK})
+        try:
+            if schema:
+                connection.execute(
+                    text(f"create schema if not exists {engine.dialect.identifier_preparer.quote(schema)}")
+                )
+            connection.commit()
+            if current_revision(connection) != head_revision():
+                command.upgrade(_config(connection), "head")
+                connection.commit()
+        finally:
+            connection.rollback()
+            connection.execute(text("select pg_advisory_unlock(:key)"), {"key": _LOCK})
+            connection.commit()
+
+
+def head_revision() -> str:
+    """The newest revision that this version of the product knows."""
+    head = ScriptDirectory.from_config(_config(None)).get_current_head()
+    assert head is not None
+    return head
+
+
+def current_revision(connection: Connection) -> str | None:
+    """The revision that a database is at; None where it was never migrated."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def drift(connection: Connection) -> list[object]:
+    """How the database differs from the tables as defined: an empty list where they agree."""
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    return list(compare_metadata(context, metadata))
+
+
+def _config(connection: Connection | None) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,54 @@
+"""Every table, by the job it does. The one definition that migrations are made from and checked against.
+
+Belongs here: SQLAlchemy Core tables. Does not: queries (they live with the code that asks), migrations, engines.
+All times are `timestamptz`; money is `numeric` in major units of the branch's currency; hashes of personal values are
+HMAC-SHA256 under PHOREST_GHL_HASH_KEY, as hexadecimal text.
+"""
+
+from phorest_ghl.db.tables._base import metadata
+from phorest_ghl.db.tables.consent import consent_events, suppressions
+from phorest_ghl.db.tables.ledger import entity_mappings, guarded_contacts, sync_changes, sync_intents
+from phorest_ghl.db.tables.mirror import ghl_contacts, ghl_fields, ghl_locations
+from phorest_ghl.db.tables.operations import (
+    api_budget,
+    audit_findings,
+    ghl_oauth_tokens,
+    import_cursors,
+    key_fingerprints,
+    sync_audit_logs,
+    sync_logs,
+    sync_run_summaries,
+    work_items,
+)
+from phorest_ghl.db.tables.phorest import (
+    phorest_branches,
+    phorest_client_categories,
+    phorest_clients,
+    phorest_versions,
+)
+
+__all__ = [
+    "api_budget",
+    "audit_findings",
+    "consent_events",
+    "entity_mappings",
+    "ghl_contacts",
+    "ghl_fields",
+    "ghl_locations",
+    "ghl_oauth_tokens",
+    "guarded_contacts",
+    "import_cursors",
+    "key_fingerprints",
+    "metadata",
+    "phorest_branches",
+    "phorest_client_categories",
+    "phorest_clients",
+    "phorest_versions",
+    "suppressions",
+    "sync_audit_logs",
+    "sync_changes",
+    "sync_intents",
+    "sync_logs",
+    "sync_run_summaries",
+    "work_items",
+]

@@ -1,0 +1,104 @@
+"""What we did to GHL and what it acknowledged: mappings, intents, changes field by field, and guarded contacts."""
+
+from sqlalchemy import CheckConstraint, Column, Index, Integer, Table
+from sqlalchemy import text as sql
+
+from phorest_ghl.db.tables._base import Instant, json, metadata, moment, row_id, text
+
+entity_mappings = Table(
+    "entity_mappings",
+    metadata,
+    row_id(),
+    text("location_id"),
+    text("entity_type"),
+    text("phorest_id"),
+    text("ghl_id"),
+    text("role", default="primary"),
+    json("acked", null=False, default="{}"),
+    text("source_hash", null=True),
+    Column("projection_version", Integer),
+    json("metadata"),
+    Column("removed_at", Instant),
+    moment("created_at"),
+    moment("updated_at"),
+    Index("uq_entity_mappings_source", "location_id", "entity_type", "phorest_id", unique=True),
+    Index(
+        "uq_entity_mappings_primary",
+        "location_id",
+        "entity_type",
+        "ghl_id",
+        unique=True,
+        postgresql_where=sql("role = 'primary' and removed_at is null"),
+    ),
+    Index(None, "phorest_id"),
+    Index(None, "ghl_id"),
+    CheckConstraint("role in ('primary', 'secondary')", name="role"),
+)
+"""Phorest id ↔ id of the GHL object itself. `acked` is {facet: {field: keyed hash of the value GHL acknowledged}}.
+Rows are never deleted, only marked removed."""
+
+sync_intents = Table(
+    "sync_intents",
+    metadata,
+    row_id(),
+    text("location_id"),
+    text("entity_type"),
+    text("phorest_id"),
+    text("target_kind"),
+    text("state"),
+    json("address_keys", null=False, default="[]"),
+    text("request_hash", null=True),
+    text("ghl_id", null=True),
+    text("batch_id"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    text("detail", null=True),
+    moment("planned_at"),
+    Column("sent_at", Instant),
+    Column("vendor_date", Instant),
+    Column("settled_at", Instant),
+    Index(
+        "uq_sync_intents_open",
+        "location_id",
+        "entity_type",
+        "phorest_id",
+        "target_kind",
+        unique=True,
+        postgresql_where=sql("state in ('planned', 'sent', 'unknown')"),
+    ),
+    Index(None, "location_id", "state"),
+    CheckConstraint("state in ('planned', 'sent', 'unknown', 'confirmed', 'refused', 'withdrawn')", name="state"),
+)
+"""The journal: one row committed before each create. `sent` and `unknown` are looked up before anything is repeated."""
+
+sync_changes = Table(
+    "sync_changes",
+    metadata,
+    row_id(),
+    text("batch_id"),
+    text("location_id"),
+    text("entity_type"),
+    text("phorest_id"),
+    text("ghl_id", null=True),
+    text("action"),
+    text("facet"),
+    text("field"),
+    text("rule"),
+    text("before_hash", null=True),
+    text("after_hash", null=True),
+    text("outcome"),
+    moment("created_at"),
+    Index(None, "entity_type", "phorest_id"),
+    Index(None, "batch_id"),
+)
+"""Field-level provenance of every write: which run, which rule, keyed hashes before and after, what GHL said."""
+
+guarded_contacts = Table(
+    "guarded_contacts",
+    metadata,
+    Column("location_id", text("x").type, primary_key=True),
+    Column("ghl_id", text("x").type, primary_key=True),
+    text("batch_id"),
+    moment("guarded_at"),
+    Column("released_at", Instant),
+)
+"""Contacts that carry the guard tag because of us; only go-live releases it (safety S1)."""

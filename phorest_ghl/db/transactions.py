@@ -1,0 +1,29 @@
+"""Transactions that outlive a restart of PostgreSQL. Belongs here: that one function. Does not: engines, SQL."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from phorest_ghl.db.engine import connect_with_patience
+
+T = TypeVar("T")
+
+
+def in_transaction(engine: Engine, work: Callable[[Connection], T], *, patience_s: float = 60) -> T:
+    """Run `work` in a transaction and commit it; again from the start while PostgreSQL restarts.
+
+    `work` must be safe to repeat: if the connection dies during the commit, it may have been done already.
+    Raises DatabaseUnreachable after `patience_s`; every other error as it is.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        with connect_with_patience(engine, max(1.0, deadline - time.monotonic())) as connection:
+            try:
+                with connection.begin():
+                    return work(connection)
+            except DBAPIError as error:
+                if not error.connection_invalidated or time.monotonic() > deadline:
+                    raise

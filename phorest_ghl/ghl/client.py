@@ -1,0 +1,146 @@
+"""The GoHighLevel API: one method a call (facts/ghl-api §5–§9, §13). The reader has no write verb at all.
+
+Belongs here: paths, bodies, versions, unwrapping. Does not: retries and pacing (`phorest_ghl.http`), decisions (`sync`).
+Every method raises `ApiError`.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, CustomField, Location
+from phorest_ghl.ghl.versions import ApiVersion, Module
+from phorest_ghl.http.budget import Lane
+from phorest_ghl.http.paging import iterate_cursor
+from phorest_ghl.http.session import Answer, ApiSession
+
+PAGE_LIMIT = 500
+"""The most that a contact search answers at once (§7.1)."""
+
+_contacts = TypeAdapter(list[Contact])
+_fields = TypeAdapter(list[CustomField])
+
+
+def private_token(token: str) -> Callable[[], dict[str, str]]:
+    """Headers of a private integration token (§2.1)."""
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+    return lambda: dict(headers)
+
+
+class GhlReader:
+    """Reads of one location."""
+
+    def __init__(self, session: ApiSession, location_id: str, version: ApiVersion = ApiVersion()) -> None:  # noqa: B008 - frozen
+        self._session = session
+        self._version = version
+        self.location_id = location_id
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, retries included."""
+        return self._session.requests
+
+    def location(self) -> Location:
+        """The location, with its duplicate settings (`get-location`)."""
+        answer = self._send("GET", "/locations/{locationId}", "locations", locationId=self.location_id)
+        return Location.from_answer(answer.json()["location"])
+
+    def custom_fields(self) -> list[CustomField]:
+        """The contact fields defined in the location; not paged (`get-custom-fields`)."""
+        answer = self._send(
+            "GET",
+            "/locations/{locationId}/customFields",
+            "locations",
+            params={"model": "contact"},
+            locationId=self.location_id,
+        )
+        return _fields.validate_python(answer.json()["customFields"])
+
+    def contact(self, contact_id: str, *, lane: Lane = Lane.CONTACTS) -> Contact:
+        """A contact by id, never stale (`get-contact`). An ApiError of category GONE where it no longer exists."""
+        answer = self._send("GET", "/contacts/{contactId}", "contacts", lane=lane, contactId=contact_id)
+        return Contact.model_validate(answer.json()["contact"])
+
+    def all_contacts(self) -> Iterator[list[Contact]]:
+        """Every contact of the location, a page at a time. Search lags behind writes by seconds (§7.1)."""
+        return self.search([])
+
+    def search(self, filters: list[dict[str, Any]], *, lane: Lane = Lane.CONTACTS) -> Iterator[list[Contact]]:
+        """Pages of contacts that match all filters (`search-contacts-advanced`). Stale by seconds; never proof of absence."""
+
+        def fetch(after: list[Any] | None) -> tuple[list[Contact], list[Any] | None]:
+            body: dict[str, Any] = {"locationId": self.location_id, "pageLimit": PAGE_LIMIT, "filters": filters}
+            if after is not None:
+                body["searchAfter"] = after
+            answer = self._send("POST", "/contacts/search", "contacts", json=body, lane=lane, repeatable=True)
+            found = _contacts.validate_python(answer.json()["contacts"])
+            return found, found[-1].search_after if len(found) == PAGE_LIMIT else None
+
+        return iterate_cursor(fetch)
+
+    def duplicate(self, *, email: str | None = None, phone: str | None = None) -> Contact | None:
+        """The contact that GHL itself would match to this address (`get-duplicate-contact`, §7.3)."""
+        params = {"locationId": self.location_id, "email": email, "number": phone}
+        answer = self._send(
+            "GET", "/contacts/search/duplicate", "contacts", params={k: v for k, v in params.items() if v is not None}
+        )
+        found = answer.json().get("contact")
+        return Contact.model_validate(found) if found else None
+
+    def _send(
+        self,
+        method: str,
+        template: str,
+        module: Module,
+        *,
+        params: dict[str, str] | None = None,
+        json: object | None = None,
+        lane: Lane = Lane.CONTACTS,
+        bulk: bool = False,
+        repeatable: bool | None = None,
+        **ids: str,
+    ) -> Answer:
+        return self._session.send(
+            method,
+            template.format(**ids),
+            operation=f"{method} {template}",
+            params=params,
+            json=json,
+            headers=self._version.header(module),
+            lane=lane,
+            bulk=bulk,
+            repeatable=repeatable,
+        )
+
+
+class GhlClient(GhlReader):
+    """Reads and writes of one location. Only apply holds one."""
+
+    def create_contact(self, write: ContactWrite, *, lane: Lane = Lane.CONTACTS, bulk: bool = False) -> Acknowledged:
+        """Create a contact (`create-contact`). Never repeated blindly: UNKNOWN_OUTCOME where no answer came."""
+        body = write.body(self._version, location_id=self.location_id)
+        answer = self._send("POST", "/contacts/", "contacts", json=body, lane=lane, bulk=bulk)
+        return _acknowledged(answer)
+
+    def update_contact(self, contact_id: str, write: ContactWrite, *, lane: Lane = Lane.CONTACTS) -> Acknowledged:
+        """Change the named members of a contact, the others stay (`update-contact`)."""
+        answer = self._send(
+            "PUT", "/contacts/{contactId}", "contacts", json=write.body(self._version), lane=lane, contactId=contact_id
+        )
+        return _acknowledged(answer)
+
+    def create_custom_field(self, name: str, data_type: str) -> CustomField:
+        """Define a contact field (`create-custom-field`, §9.1). Not repeatable: list before asking again."""
+        answer = self._send(
+            "POST",
+            "/locations/{locationId}/customFields",
+            "locations",
+            json={"name": name, "dataType": data_type, "model": "contact"},
+            locationId=self.location_id,
+        )
+        return CustomField.model_validate(answer.json()["customField"])
+
+
+def _acknowledged(answer: Answer) -> Acknowledged:
+    return Acknowledged(Contact.model_validate(answer.json()["contact"]), answer.date)

@@ -1,0 +1,65 @@
+"""The Phorest Third-Party API, read side (facts/phorest-api §2, §3, §6, §7).
+
+Belongs here: which call, with which parameters, and what its answer is. Does not: retries and pacing
+(`phorest_ghl.http`), rows and tables (`importer`).
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from phorest_ghl.http.session import Answer, ApiSession
+from phorest_ghl.phorest.pages import MalformedPage, Page, parse_one, parse_page
+from phorest_ghl.phorest.specs import BRANCHES, CLIENTS, ImportSpec
+
+
+def basic_auth(user: str, password: str) -> Callable[[], dict[str, str]]:
+    """HTTP Basic headers; the user is `global/` and the API user's email (§2.2)."""
+    token = base64.b64encode(f"{user}:{password}".encode()).decode()
+    headers = {"Authorization": f"Basic {token}", "Accept": "application/json"}
+    return lambda: dict(headers)
+
+
+def wire_instant(moment: datetime) -> str:
+    """An aware instant as query parameters want it: `2025-03-04T10:15:30.000Z` (§2.5)."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
+class PhorestClient:
+    """Reads of one business. Every method raises `ApiError`; list reads raise `MalformedPage` for an answer that is none."""
+
+    def __init__(self, session: ApiSession, business_id: str) -> None:
+        self._session = session
+        self._prefix = f"/{business_id}"
+
+    @property
+    def requests(self) -> int:
+        """Requests sent so far, retries included."""
+        return self._session.requests
+
+    def page(self, spec: ImportSpec, number: int, *, params: Mapping[str, str] | None = None) -> Page:
+        """Page `number` (from 0) of an entity's list (§3)."""
+        query = {**spec.params, **(params or {}), "page": str(number), "size": str(spec.page_size)}
+        return parse_page(spec, self._get(spec.path, query).content)
+
+    def client(self, client_id: str) -> Page:
+        """One client by id, archived and deleted ones included, as a page of one (§6)."""
+        return parse_one(CLIENTS, self._get("/client/{clientId}", {}, clientId=client_id).content)
+
+    def walk_in(self) -> Page:
+        """The placeholder client of unnamed visits, as a page of one (§7.2.4). It is nobody, and never synced."""
+        return parse_one(CLIENTS, self._get("/client/walk-in", {}).content)
+
+    def now(self) -> datetime:
+        """The vendor's clock, from a cheap answer's `Date` header: the only clock that bounds a delta (design §5)."""
+        answer = self._get(BRANCHES.path, {"page": "0", "size": "1"})
+        if answer.date is None:
+            raise MalformedPage(
+                "Phorest's answer carries no Date header, so the upper bound of a delta cannot be frozen"
+            )
+        return answer.date
+
+    def _get(self, template: str, params: Mapping[str, str], **ids: str) -> Answer:
+        return self._session.send(
+            "GET", self._prefix + template.format(**ids), operation=f"GET {template}", params=params
+        )

@@ -1,0 +1,208 @@
+"""A page of a Phorest list: validated once, bad rows set aside, the rest handed on as JSON.
+
+Belongs here: the envelope (facts/phorest-api §3) and what is wrong with which row. Does not: HTTP, SQL.
+
+A clean page, the normal case, is never taken apart in Python: PostgreSQL unpacks it. Only a page with something wrong is.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, cast
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import ErrorDetails
+
+from phorest_ghl.db.bulk import RAW_KEY
+from phorest_ghl.phorest.models import PageMeta, Wire
+from phorest_ghl.phorest.specs import ImportSpec
+
+_NUL = b"\\u0000"  # valid JSON, but PostgreSQL's jsonb has no place for it
+_REPLACEMENT = "\ufffd"
+
+Json = dict[str, Any]
+
+
+class MalformedPage(Exception):
+    """The answer is no page: a sentence says what is missing."""
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """A row that could not be imported, and why. Nothing of its content is repeated, for it may be personal."""
+
+    phorest_id: str | None
+    position: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page. `document` is JSON text, with the rows to write in the array at `path`."""
+
+    number: int
+    total_pages: int
+    total_elements: int
+    document: str
+    path: tuple[str, ...]
+    rows: int
+    set_aside: tuple[SetAside, ...] = ()
+    odd_fields: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+def parse_page(spec: ImportSpec, body: bytes) -> Page:
+    """Read a list answer. Raises MalformedPage where the body is no envelope (HTML, cut off, no page counts)."""
+    try:
+        envelope = _envelope(spec).model_validate_json(body)
+    except ValidationError as error:
+        if any(detail["type"] == "json_invalid" for detail in error.errors(include_url=False, include_input=False)):
+            raise MalformedPage(
+                f"the answer of GET {spec.path} is not JSON; it may be cut off or an error page"
+            ) from None
+        return _patched(spec, body, error.errors(include_url=False, include_input=False))
+    rows = len(getattr(envelope.embedded, spec.embedded_key)) if envelope.embedded else 0
+    if _NUL in body or _lacks_id(spec, envelope.embedded):
+        return _patched(spec, body, [])
+    if rows == 0:
+        return _page(envelope.page, "[]", (), 0)
+    return _page(envelope.page, body.decode(), ("_embedded", spec.embedded_key), rows)
+
+
+def parse_one(spec: ImportSpec, body: bytes) -> Page:
+    """Read a single record as a page of one."""
+    try:
+        record: object = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise MalformedPage(f"the answer of a single read below {spec.path} is not JSON") from None
+    meta = {"number": 0, "size": 1, "totalElements": 1, "totalPages": 1}
+    return parse_page(spec, orjson.dumps({"_embedded": {spec.embedded_key: [record]}, "page": meta}))
+
+
+class _Envelope(BaseModel):
+    """`_embedded` is missing when nothing matches; it is never an empty object with a null list (§3)."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    embedded: BaseModel | None = Field(default=None, alias="_embedded")
+    page: PageMeta
+
+
+@cache
+def _envelope(spec: ImportSpec) -> type[_Envelope]:
+    rows: Any = list[spec.model]
+    fields: dict[str, Any] = {spec.embedded_key: (rows, Field(default_factory=list))}
+    make: Any = create_model  # its overloads know no field names that are made at run time
+    embedded: Any = make("Embedded", __config__=ConfigDict(strict=True, extra="ignore"), **fields)
+    return make("Envelope", __base__=_Envelope, embedded=(embedded | None, Field(default=None, alias="_embedded")))
+
+
+def _page(meta: PageMeta, document: str, path: tuple[str, ...], rows: int, **more: Any) -> Page:
+    return Page(
+        number=meta.number,
+        total_pages=meta.totalPages,
+        total_elements=meta.totalElements,
+        document=document,
+        path=path,
+        rows=rows,
+        **more,
+    )
+
+
+def _patched(spec: ImportSpec, body: bytes, errors: Sequence[ErrorDetails]) -> Page:
+    """The same page, without the rows that cannot be kept and without the odd values in the others' typed columns."""
+    envelope = cast("Json", orjson.loads(body))
+    try:
+        meta = PageMeta.model_validate(envelope.get("page"))
+    except (AttributeError, ValidationError):
+        raise MalformedPage(f"the answer of GET {spec.path} has no page counts, so its end cannot be known") from None
+    rows = _rows(spec, envelope)
+    by_row: dict[int, list[ErrorDetails]] = {}
+    for error in errors:
+        if len(error["loc"]) > 2 and isinstance(error["loc"][2], int):
+            by_row.setdefault(error["loc"][2], []).append(error)
+    kept: list[Json] = []
+    set_aside: list[SetAside] = []
+    odd: Counter[str] = Counter()
+    for position, row in enumerate(rows):
+        reason = _unusable(spec, row, by_row.get(position, ()))
+        if reason:
+            set_aside.append(SetAside(_phorest_id(spec, row), position, reason))
+        else:
+            kept.append(_patch_row(cast("Json", row), by_row.get(position, ()), odd))
+    document = orjson.dumps(kept).decode()
+    return _page(meta, document, (), len(kept), set_aside=tuple(set_aside), odd_fields=dict(odd))
+
+
+def _rows(spec: ImportSpec, envelope: Json) -> list[object]:
+    embedded = envelope.get("_embedded")
+    if isinstance(embedded, list):  # an old version of the vendor's description says array (§11.2)
+        return cast("list[object]", embedded)
+    found: object = cast("Json", embedded).get(spec.embedded_key) if isinstance(embedded, dict) else []
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise MalformedPage(f"the answer of GET {spec.path} holds no list under {spec.embedded_key}")
+    return cast("list[object]", found)
+
+
+def _phorest_id(spec: ImportSpec, row: object) -> str | None:
+    if not isinstance(row, dict):
+        return None
+    found = next((value for name in spec.id_fields if (value := cast("Json", row).get(name))), None)
+    return found if isinstance(found, str) else None
+
+
+def _lacks_id(spec: ImportSpec, embedded: BaseModel | None) -> bool:
+    if len(spec.id_fields) == 1 or embedded is None:
+        return False  # a single id field is required by the model
+    rows: list[Wire] = getattr(embedded, spec.embedded_key)
+    return any(not any(getattr(row, name) for name in spec.id_fields) for row in rows)
+
+
+def _unusable(spec: ImportSpec, row: object, errors: Sequence[ErrorDetails]) -> str | None:
+    if not isinstance(row, dict):
+        return "the record is no object"
+    if _phorest_id(spec, cast("Json", row)) is None:
+        return f"the record has no {' or '.join(spec.id_fields)}"
+    fields = spec.model.model_fields
+    wrong = sorted({str(e["loc"][3]) for e in errors if len(e["loc"]) > 3 and fields[str(e["loc"][3])].is_required()})
+    return f"the record's {', '.join(wrong)} is missing or of another type than Phorest documents" if wrong else None
+
+
+def _patch_row(row: Json, errors: Sequence[ErrorDetails], odd: Counter[str]) -> Json:
+    """A copy whose odd members are null, with the vendor's own payload beside it (without NUL, which jsonb refuses)."""
+    raw = cast("Json", _without_nul(row))
+    if raw == row and not errors:
+        return row
+    patched = cast("Json", orjson.loads(orjson.dumps(raw)))
+    for path in {_path_within(row, error["loc"][3:]) for error in errors}:
+        target = patched
+        for part in path[:-1]:
+            target = target[part]
+        target[path[-1]] = None
+        odd[".".join(path)] += 1
+    return {**patched, RAW_KEY: raw}
+
+
+def _path_within(row: Json, loc: Sequence[str | int]) -> tuple[str, ...]:
+    """The member of the row that an error is about; further parts of `loc` name union branches or list places."""
+    path: list[str] = []
+    here: object = row
+    for part in loc:
+        if not isinstance(here, dict) or not isinstance(part, str) or part not in here:
+            break
+        path.append(part)
+        here = cast("object", here[part])
+    return tuple(path) or (str(loc[0]),)
+
+
+def _without_nul(value: object) -> object:
+    if isinstance(value, str):
+        return value.replace("\0", _REPLACEMENT)
+    if isinstance(value, dict):
+        return {_without_nul(key): _without_nul(member) for key, member in cast("Json", value).items()}
+    if isinstance(value, list):
+        return [_without_nul(member) for member in cast("list[object]", value)]
+    return value

@@ -1,0 +1,296 @@
+"""All settings: one typed object, read from the environment and from `.env`, checked before anything starts.
+
+Belongs here: names, types, defaults, and the sentence for each thing that can be wrong. Does not: what is reviewed by a
+person (salon.toml), anything that connects.
+
+The predecessor's names keep working. `.env.example` is generated from here (`phorest-ghl settings-example`).
+"""
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
+from urllib.parse import urlsplit, urlunsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
+
+_BUSINESS_PATH = "/third-party-api-server/api/business"
+_OURS = ("PHOREST_", "GHL_", "SALON", "DATABASE_URL", "DAGSTER_DATABASE_URL")
+"""A name that begins so and that no setting has is misspelt; other names in the environment are not ours to judge."""
+
+Section = Literal["Phorest", "GoHighLevel", "Salon", "Database", "Keys", "Pace"]
+
+
+class SettingsError(Exception):
+    """One or more settings are wrong, missing or misspelt: a sentence each."""
+
+
+def _setting(section: Section, description: str, *, example: str = "", where: str = "", **more: Any) -> Any:
+    """A setting. `where` says where a person finds the value; `example` is what it looks like."""
+    extra: Any = {"section": section, "example": example, "where": where}
+    return Field(description=description, json_schema_extra=extra, **more)
+
+
+def _none_if_blank(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Blank = BeforeValidator(_none_if_blank)
+Text = Annotated[str | None, Blank]
+Secret = Annotated[SecretStr | None, Blank]
+Share = Annotated[float, Field(gt=0, le=0.98)]
+
+
+class Settings(BaseModel):
+    """Every setting of the product. Fields that are None are not set; commands that need them say so by name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    phorest_api_base_url: Text = _setting(
+        "Phorest",
+        "Base URL of the Phorest API of your region, with or without /business",
+        example="https://api-gateway-eu.phorest.com/third-party-api-server/api/business",
+        where="EU, UK: api-gateway-eu.phorest.com; US, Canada, Australia: api-gateway-us.phorest.com",
+        default=None,
+    )
+    phorest_business_id: Text = _setting(
+        "Phorest",
+        "Id of the business",
+        example="aB3dE5fG7hI9jK1lM3nO5Q",
+        where="Phorest's email that granted access",
+        default=None,
+    )
+    phorest_branch_id: Text = _setting(
+        "Phorest", "Id of the main branch; empty for all branches", example="9c0-bZ2yQ3uHkL5wT_1fSw", default=None
+    )
+    phorest_client_id: Text = _setting(
+        "Phorest",
+        "User of the API: the word global, a slash, and the API user's email",
+        example="global/salon-api@example.com",
+        where="Phorest's email that granted access",
+        default=None,
+    )
+    phorest_client_secret: Secret = _setting(
+        "Phorest", "Password of the API user", where="Phorest's email that granted access", default=None
+    )
+    ghl_api_base_url: str = _setting(
+        "GoHighLevel", "Base URL of the GoHighLevel API", example="https://services.leadconnectorhq.com",
+        default="https://services.leadconnectorhq.com",
+    )  # fmt: skip
+    ghl_location_id: Text = _setting(
+        "GoHighLevel",
+        "Id of the location (sub-account)",
+        example="ve9EPM428h8vShlRW1KT",
+        where="GHL, Settings, Business Profile",
+        default=None,
+    )
+    ghl_private_token: Secret = _setting(
+        "GoHighLevel",
+        "Private integration token of the location",
+        example="pit-00000000-0000-0000-0000-000000000000",
+        where="GHL, Settings, Private Integrations",
+        default=None,
+    )
+    ghl_client_id: Text = _setting("GoHighLevel", "Client id of a marketplace app, instead of a token", default=None)
+    ghl_client_secret: Secret = _setting("GoHighLevel", "Client secret of the marketplace app", default=None)
+    ghl_api_version: Literal["2021", "v3"] = _setting(
+        "GoHighLevel", "Generation of the API: 2021 (the dated versions) or v3", example="2021", default="2021"
+    )
+    ghl_default_calendar_id: Text = _setting(
+        "GoHighLevel", "Calendar of appointments without one of their own", example="o4EUJKEtXGcRYAjaVX0S", default=None
+    )
+    ghl_default_user_id: Text = _setting(
+        "GoHighLevel", "GHL user to whom appointments without a mapped stylist are assigned", default=None
+    )
+    salon: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]{0,30})?$")] = _setting(
+        "Salon", "Short name in lower case, where several salons share one installation", example="downtown", default=""
+    )
+    salon_timezone: str = _setting(
+        "Salon", "Time zone of the schedules", example="Europe/Dublin", where="the tz database's names", default="UTC"
+    )
+    database_url: Text = _setting(
+        "Database",
+        "A PostgreSQL 15 or newer of your own; empty for the embedded server",
+        example="postgresql://user:password@host:5432/phorest_ghl",
+        default=None,
+    )
+    dagster_database_url: Text = _setting(
+        "Database",
+        "Another database of the same server for Dagster's storage; empty to let it follow DATABASE_URL",
+        example="postgresql://user:password@host:5432/dagster",
+        default=None,
+    )
+    phorest_ghl_state_dir: Path = _setting(
+        "Database",
+        "Folder of the embedded server and of Dagster's files",
+        example=".phorest-ghl",
+        default=Path(".phorest-ghl"),
+    )
+    phorest_ghl_hash_key: Secret = _setting(
+        "Keys",
+        "Keys all hashes of personal values. Made once by demo and init, never changed, kept with every backup",
+        default=None,
+    )
+    phorest_ghl_secret_key: Secret = _setting("Keys", "Encrypts tokens at rest. Made by demo and init", default=None)
+    ghl_rate_limit: Annotated[int, Field(ge=1)] = _setting(
+        "Pace", "Requests that GHL allows in a window (25 for developer test accounts)", example="100", default=100
+    )
+    ghl_rate_window_s: Annotated[float, Field(gt=0)] = _setting(
+        "Pace", "Seconds of GHL's window", example="10", default=10.0
+    )
+    ghl_daily_limit: Annotated[int, Field(ge=1)] = _setting(
+        "Pace",
+        "Requests that GHL allows in a day (10000 for developer test accounts)",
+        example="200000",
+        default=200_000,
+    )
+    ghl_budget_share: Share = _setting(
+        "Pace", "Our part of GHL's limit; other integrations of the agency use the rest", example="0.8", default=0.8
+    )
+    phorest_requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = _setting(
+        "Pace", "Our requests a second to Phorest, which allows 100", example="50", default=50
+    )
+
+    @field_validator("phorest_api_base_url")
+    @classmethod
+    def _business_url(cls, value: str | None) -> str | None:
+        return None if value is None else business_url(value)
+
+    @field_validator("ghl_api_base_url")
+    @classmethod
+    def _plain_url(cls, value: str) -> str:
+        return _url(value).rstrip("/")
+
+    @field_validator("phorest_client_id")
+    @classmethod
+    def _global_user(cls, value: str | None) -> str | None:
+        if value is not None and not (value.startswith("global/") and "@" in value):
+            raise ValueError("should be the word global, a slash and the API user's email")
+        return value
+
+    @field_validator("salon_timezone")
+    @classmethod
+    def _zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            near = difflib.get_close_matches(value, sorted(available_timezones()), n=1)
+            raise ValueError("should be a name of the tz database" + (f"; did you mean {near[0]}?" if near else ""))
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The salon's time zone."""
+        return ZoneInfo(self.salon_timezone)
+
+    def require(self, *names: str) -> None:
+        """Raise SettingsError, a sentence for each, if any of these settings (by their upper-case name) is not set."""
+        missing = [name for name in names if getattr(self, name.lower()) is None]
+        if missing:
+            raise SettingsError("\n".join(_missing(name) for name in missing))
+
+    def secret(self, name: str) -> str:
+        """The value of a secret setting. Raises SettingsError if it is not set."""
+        self.require(name)
+        return cast("SecretStr", getattr(self, name.lower())).get_secret_value()
+
+
+def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | None = Path(".env")) -> Settings:
+    """Read the environment over `.env`. Raises SettingsError with one sentence for each thing that is wrong."""
+    from_file = (
+        {k: v for k, v in dotenv_values(env_file).items() if v is not None} if env_file and env_file.is_file() else {}
+    )
+    given = {**from_file, **dict(os.environ if environ is None else environ)}
+    known = set(names())
+    problems = [_misspelt(name, known) for name in sorted(given) if name.startswith(_OURS) and name not in known]
+    values = {name.lower(): given[name] for name in known if name in given}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        problems += [
+            _wrong(detail["loc"], detail["msg"]) for detail in error.errors(include_url=False, include_input=False)
+        ]
+        raise SettingsError("\n".join(problems)) from None
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings
+
+
+def names() -> list[str]:
+    """All settings, by the names that people write."""
+    return [name.upper() for name in Settings.model_fields]
+
+
+def business_url(value: str) -> str:
+    """Phorest's base URL down to `/business`, from any of the forms that are about: host alone, /api, /api/business."""
+    parts = urlsplit(_url(value))
+    path = parts.path.rstrip("/")
+    if path in ("", "/third-party-api-server", "/third-party-api-server/api"):
+        path = _BUSINESS_PATH
+    if path != _BUSINESS_PATH:
+        raise ValueError(f"should end in {_BUSINESS_PATH}")
+    return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def env_example() -> str:
+    """The text of `.env.example`: every setting with what it is, where it is found, and what it looks like."""
+    return "\n".join(_example_lines()) + "\n"
+
+
+def _example_lines() -> Iterator[str]:
+    yield "# Settings of phorest_ghl. Copy to .env and fill in; `phorest-ghl init` asks for them."
+    yield "# Made from phorest_ghl/settings.py by `phorest-ghl settings-example`; a test holds the two in step."
+    section = ""
+    for name, info in Settings.model_fields.items():
+        extra = _extra(info)
+        if extra["section"] != section:
+            section = extra["section"]
+            yield ""
+            yield f"# --- {section} ---"
+        yield f"# {info.description}."
+        if extra["where"]:
+            yield f"# Where to find it: {extra['where']}."
+        if extra["example"]:
+            yield f"# Looks like: {extra['example']}"
+        default = (
+            "" if info.default in (None, "") or not isinstance(info.default, str | int | float) else str(info.default)
+        )
+        yield f"{'#' if default else ''}{name.upper()}={default}"
+
+
+def _extra(info: FieldInfo) -> dict[str, str]:
+    return cast("dict[str, str]", info.json_schema_extra)
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value.strip())
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError("should be a URL that begins with https://")
+    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise ValueError("should begin with https://; plain http is for a sandbox on this machine only")
+    return value.strip()
+
+
+def _help(name: str) -> str:
+    info = Settings.model_fields[name.lower()]
+    extra = _extra(info)
+    example = f" It looks like {extra['example']}." if extra["example"] else ""
+    where = f" Where to find it: {extra['where']}." if extra["where"] else ""
+    return f"{info.description}.{example}{where}"
+
+
+def _missing(name: str) -> str:
+    return f"{name} is not set. {_help(name)} Put it into .env, or run `phorest-ghl init`."
+
+
+def _misspelt(name: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    hint = f"Did you mean {near[0]}?" if near else "The settings there are stand in .env.example."
+    return f"{name} is no setting of phorest_ghl. {hint}"
+
+
+def _wrong(loc: tuple[int | str, ...], message: str) -> str:
+    name = str(loc[0]).upper()
+    return f"{name} is not usable: {message.removeprefix('Value error, ')}. {_help(name)}"

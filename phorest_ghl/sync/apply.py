@@ -1,0 +1,137 @@
+"""Carry out a plan: each change journalled before it is sent, its answer compared and kept before the next one.
+
+Belongs here: the order of work, the workers, what an error means for an item and for the run. Does not: how one contact
+is written (`contact_writer`), deciding what to change (`plan`).
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from itertools import islice
+from threading import Event
+
+import structlog
+
+from phorest_ghl.db.engine import RecordBusy
+from phorest_ghl.http.errors import ApiError, Category
+from phorest_ghl.sync.contact_writer import ContactWriter
+from phorest_ghl.sync.outcomes import Deferred, Failed, Outcome, Tally
+from phorest_ghl.sync.plan import Action, Plan, PlannedChange
+
+_log = structlog.get_logger(__name__)
+
+WORKERS = 8
+"""Writes in flight: enough to hide 500 ms of latency at GHL's ten requests a second (facts/ghl-api §4)."""
+
+_ENDS_THE_RUN = frozenset(
+    {
+        Category.AUTH,
+        Category.SCOPE,
+        Category.FORBIDDEN,
+        Category.WRONG_REGION,
+        Category.PROTOCOL,
+        Category.QUOTA_EXHAUSTED,
+        Category.UNREACHABLE,
+    }
+)
+"""What would meet every further item too."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What applying did: the outcomes, and why it ended early if it did."""
+
+    tally: Tally
+    stopped: ApiError | None
+
+
+class Applier:
+    """Applies one plan with a few workers, updates before creates: an update may free the address that a create needs."""
+
+    def __init__(
+        self, writer: ContactWriter, *, workers: int = WORKERS, progress: Callable[[int, int], None] | None = None
+    ) -> None:
+        self._writer = writer
+        self._workers = workers
+        self._progress = progress
+        self._stop = Event()
+        self._stopped: ApiError | None = None
+
+    def apply(self, plan: Plan, tally: Tally) -> Applied:
+        """Carry the plan out; every item of `tally` has its outcome afterwards.
+
+        Raises whatever is no vendor's refusal (the database is gone, consent was not honoured, a defect); what was done
+        until then is in the journal.
+        """
+        for item, outcome in plan.settled.items():
+            tally.settle(item, outcome)
+        present = [change for change in plan.changes if change.action is not Action.CREATE]
+        new = [change for change in plan.changes if change.action is Action.CREATE]
+        done = 0
+        for phase in (present, new):
+            for change, outcome in self._run(phase):
+                for item in change.item_ids:
+                    tally.settle(item, outcome)
+                done += 1
+                if self._progress:
+                    self._progress(done, len(plan.changes))
+        return Applied(tally, self._stopped)
+
+    def _run(self, changes: Iterable[PlannedChange]) -> Iterable[tuple[PlannedChange, Outcome]]:
+        """Changes and their outcomes as they come; a few are in flight, so that a plan of any size takes little memory."""
+        todo = iter(changes)
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="apply") as pool:
+            flying: dict[Future[Outcome], PlannedChange] = {}
+            try:
+                while True:
+                    for change in islice(todo, 2 * self._workers - len(flying)):
+                        flying[pool.submit(copy_context().run, self._one, change)] = change
+                    if not flying:
+                        return
+                    for future in wait(flying, return_when=FIRST_COMPLETED).done:
+                        yield flying.pop(future), future.result()
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(cancel_futures=True)
+                raise
+
+    def _one(self, change: PlannedChange) -> Outcome:
+        if self._stop.is_set():
+            return self._held_back()
+        try:
+            return self._writer.write(change)
+        except RecordBusy:
+            return Deferred("another run is working on this record")
+        except ApiError as error:
+            return self._refused(change, error)
+
+    def _refused(self, change: PlannedChange, error: ApiError) -> Outcome:
+        """What an error that the writer could not settle means: for this item, and for all that follow."""
+        _log.warning(
+            "change_not_applied",
+            phorest_id=change.desired.phorest_id,
+            ghl_id=change.ghl_id,
+            action=change.action.value,
+            category=error.category.value,
+            status=error.status,
+            trace_id=error.trace_id,
+        )
+        if error.category in _ENDS_THE_RUN:
+            self._stopped = self._stopped or error
+            self._stop.set()
+        if error.category is Category.QUOTA_EXHAUSTED:
+            return Deferred("GHL's daily quota", _tomorrow())
+        return Failed(error.category.value)
+
+    def _held_back(self) -> Outcome:
+        category = self._stopped.category if self._stopped else None
+        if category is Category.QUOTA_EXHAUSTED:
+            return Deferred("GHL's daily quota", _tomorrow())
+        return Deferred(f"the run stopped early ({category.value if category else 'a defect'})")
+
+
+def _tomorrow() -> datetime:
+    """The next UTC midnight, when the daily quota is assumed to start anew (facts/ghl-api §4)."""
+    return datetime.combine(datetime.now(UTC).date() + timedelta(days=1), time(), UTC)

@@ -1,0 +1,181 @@
+"""Clients → contacts, the whole road of one run: location, fields, mirror, plan, apply, summary.
+
+Belongs here: the order of these steps and what stops a run before it starts. Does not: any of the steps itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection, Engine, text
+
+from phorest_ghl.db.keyed import Keyring
+from phorest_ghl.ghl.client import GhlClient, GhlReader
+from phorest_ghl.sync import mirror, summary
+from phorest_ghl.sync.apply import Applier
+from phorest_ghl.sync.consent import BY_EMAIL, BY_PHONE, Channel
+from phorest_ghl.sync.contact_writer import ContactWriter
+from phorest_ghl.sync.identity import Person, households, people
+from phorest_ghl.sync.journal import Ledger
+from phorest_ghl.sync.keeper import REJECTED, Keeper
+from phorest_ghl.sync.lookup import SEARCH_LAG_S
+from phorest_ghl.sync.mirror import LocationState
+from phorest_ghl.sync.outcomes import Skipped, Tally
+from phorest_ghl.sync.plan import Plan, Planner
+from phorest_ghl.sync.projection import project
+from phorest_ghl.sync.registry import resolve_fields
+from phorest_ghl.sync.source import load_clients, load_countries, was_imported
+from phorest_ghl.sync.summary import RunResult
+
+ENTITY = "client"
+
+
+class NotImported(Exception):
+    """Clients were never read completely, so a plan would be made of what happens to be here."""
+
+
+class NotConfirmed(Exception):
+    """The location is quiet and nobody has confirmed that its workflows will leave the contacts of a load alone (S1)."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a plan needs to know of the location."""
+
+    location: LocationState
+    field_ids: dict[str, str]
+
+
+class ClientsSync:
+    """One run for one location. A reader is enough to plan; to apply takes a client with write verbs."""
+
+    def __init__(
+        self, engine: Engine, client: GhlReader, keyring: Keyring, *, batch_id: str, lag_s: float = SEARCH_LAG_S
+    ) -> None:
+        self._engine = engine
+        self._client = client
+        self._keyring = keyring
+        self._ledger = Ledger(client.location_id, ENTITY, batch_id)
+        self._lag_s = lag_s
+
+    def prepare(self, *, adopt_fields: bool = False) -> Prepared:
+        """Read the location and its fields, and on the first run all its contacts.
+
+        Fields that are missing are made if the client can write and the workflows are confirmed; never by a plan.
+        Raises NotImported, KeyMismatch, ForeignField, ApiError.
+        """
+        location = self._client.location()
+        with self._engine.begin() as connection:
+            self._keyring.require_same(connection)
+            if not was_imported(connection, ENTITY):
+                raise NotImported(
+                    "The clients of Phorest were never imported completely into this database. Run "
+                    "`phorest-ghl sync clients`, or materialize phorest/clients, and look at what stopped it."
+                )
+            mirror.store_location(connection, location)
+            state = mirror.location_state(connection, self._client.location_id)
+        assert state is not None
+        writing = isinstance(self._client, GhlClient) and state.workflows_confirmed_at is not None
+        field_ids = resolve_fields(self._engine, self._client, may_create=writing, adopt_existing=adopt_fields)
+        if state.mirrored_at is None:
+            mirror.read_back(self._engine, self._client, keyring=self._keyring, batch_id=self._ledger.batch_id)
+        return Prepared(state, dict(field_ids))
+
+    def confirm_workflows(self, operator: str) -> None:
+        """Record that an operator has paused the location's workflows, or made them exclude the guard tag (S1)."""
+        location = self._client.location()
+        with self._engine.begin() as connection:
+            mirror.store_location(connection, location)
+            mirror.confirm_workflows(connection, location.id, operator)
+
+    def plan(self, prepared: Prepared) -> Plan:
+        """What would be done. Runs in a read-only transaction."""
+        with self._engine.connect() as connection, connection.begin():
+            connection.execute(text("set transaction isolation level repeatable read, read only"))
+            return self._plan(connection, prepared)
+
+    def apply(
+        self,
+        plan: Plan,
+        prepared: Prepared,
+        *,
+        started_at: datetime,
+        job_id: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> RunResult:
+        """Carry out a plan and write the run's summary; also where the run ends early.
+
+        Raises NotConfirmed before anything is written; afterwards what `Applier.apply` raises.
+        """
+        if not isinstance(self._client, GhlClient):
+            raise TypeError("to apply takes a client with write verbs")
+        if prepared.location.workflows_confirmed_at is None:
+            raise NotConfirmed(
+                f"Location {self._client.location_id} was never written to, and it is not confirmed that its workflows will "
+                "leave the new contacts alone. In GHL, pause every published workflow that starts on a new contact, a tag, "
+                "a changed field, DND or a note, or let it exclude contacts tagged phorest:backfill. Then run "
+                "`phorest-ghl sync clients --workflows-paused` once."
+            )
+        keeper = Keeper(self._engine, prepared.location, self._ledger, self._keyring, prepared.field_ids)
+        writer = ContactWriter(self._client, keeper, bulk=True, lag_s=self._lag_s)
+        tally = Tally(_items(plan))
+        requests_before = self._client.requests
+        run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
+        try:
+            stopped = Applier(writer, progress=progress).apply(plan, tally).stopped
+        except BaseException as error:
+            for item in tally.pending():
+                tally.settle(item, summary.interrupted(error))
+            run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=error)
+            raise
+        return run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=stopped)
+
+    def _plan(self, connection: Connection, prepared: Prepared) -> Plan:
+        clients = load_clients(connection)
+        found = people(clients, load_countries(connection))
+        mappings = self._ledger.mappings(connection)
+        anchors = {phorest_id: m.ghl_id for phorest_id, m in mappings.items() if m.role == "primary"}
+        # Where a location allows duplicates, nobody shares a contact (design §6).
+        group = prepared.location.allows_duplicates is not True
+        suppressed = self._suppressed(connection, found)
+        planner = Planner(
+            mirror=mirror.load(connection, self._client.location_id),
+            mappings=mappings,
+            field_ids=prepared.field_ids,
+            refused=self._refused(connection),
+            keyring=self._keyring,
+        )
+        plan = planner.plan(project(h, self._keyring, suppressed) for h in households(found, anchors, group=group))
+        return plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})
+
+    def _suppressed(self, connection: Connection, found: list[Person]) -> set[tuple[str, Channel]]:
+        """The ledger's pairs in plain addresses, for those that clients have now."""
+        keys = mirror.suppressed_keys(connection, self._client.location_id)
+        if not keys:
+            return set()
+        return {
+            (address, channel)
+            for person in found
+            for address, channels in ((person.email, BY_EMAIL), (person.phone, BY_PHONE))
+            if address
+            for channel in channels
+            if (mirror.address_key(self._keyring, address), channel.value) in keys
+        }
+
+    def _refused(self, connection: Connection) -> dict[str, str]:
+        rows = connection.execute(
+            text("""select phorest_id, source_hash from work_items
+                    where location_id = :location_id and entity_type = :entity and cause = :cause and state = 'open'
+                          and source_hash is not null"""),
+            {"location_id": self._client.location_id, "entity": ENTITY, "cause": REJECTED},
+        )
+        return {row.phorest_id: row.source_hash for row in rows}
+
+
+def new_batch_id(now: datetime | None = None) -> str:
+    """An id for a run: sortable by time, in UTC."""
+    return (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S.%f")
+
+
+def _items(plan: Plan) -> list[str]:
+    return [*plan.settled, *(item for change in plan.changes for item in change.item_ids)]

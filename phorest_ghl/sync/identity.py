@@ -1,0 +1,141 @@
+"""Many clients, one contact: households are the connected components of clients over normalised email and phone.
+
+Belongs here: who belongs together and who speaks for them. Pure. Does not: what the contact should hold (`projection`).
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+
+from phorest_ghl.sync import normalise
+from phorest_ghl.sync.source import ClientRow
+
+JUNK_THRESHOLD = 5
+"""A value that more clients than this share is no contact point of any of them (safety S12)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A client with its usable addresses: email in lower case, phone as E.164, None where there is none."""
+
+    client: ClientRow
+    email: str | None
+    phone: str | None
+
+    @property
+    def phorest_id(self) -> str:
+        """The client's id."""
+        return self.client.phorest_id
+
+    @property
+    def live(self) -> bool:
+        """Whether the client may have a contact made: not archived, banned, deleted, merged away or the walk-in."""
+        return why_not_live(self.client) is None
+
+
+@dataclass(frozen=True)
+class Household:
+    """Clients that share one contact. `primary` owns its fields; `members` holds all, the primary first."""
+
+    primary: Person
+    members: tuple[Person, ...]
+    anchor: str | None
+    """The id of the contact that a member is mapped to as primary, if any."""
+
+    @property
+    def live(self) -> bool:
+        """Whether anyone in it may have a contact."""
+        return any(member.live for member in self.members)
+
+
+def why_not_live(client: ClientRow) -> str | None:
+    """The reason why a client gets no contact of its own, or None (design §6)."""
+    reasons = (
+        (client.walk_in, "walk-in client"),
+        (client.merged_to is not None, "merged into another client"),
+        (client.deleted, "deleted in Phorest"),
+        (client.banned, "banned"),
+        (client.archived, "archived"),
+    )
+    return next((reason for holds, reason in reasons if holds), None)
+
+
+def people(clients: Iterable[ClientRow], countries: Mapping[str, str]) -> list[Person]:
+    """Clients with their usable addresses; values shared by too many are dropped. The walk-in client is nobody."""
+    fallback = next(iter(countries.values()), None)
+    found = [
+        Person(
+            client,
+            normalise.email(client.email),
+            normalise.phone(client.mobile, countries.get(client.branch_id or "", fallback)),
+        )
+        for client in clients
+        if not client.walk_in
+    ]
+    uses = Counter(value for person in found for value in (person.email, person.phone) if value)
+    junk = {value for value, count in uses.items() if count > JUNK_THRESHOLD}
+    if not junk:
+        return found
+    return [Person(p.client, _unless(p.email, junk), _unless(p.phone, junk)) for p in found]
+
+
+def households(found: Sequence[Person], anchors: Mapping[str, str], *, group: bool = True) -> list[Household]:
+    """Everyone's household, in a stable order.
+
+    `anchors` maps clients to the contact that they are primary of. Where one component holds several, each contact keeps
+    its own household, for contacts cannot be merged by API; the others join the best-ranked one. `group` is off where the
+    location allows duplicates: then everyone has a contact of their own (design §6).
+    """
+    components = _components(found) if group else [[person] for person in found]
+    return [household for component in components for household in _split_by_anchor(component, anchors)]
+
+
+def _components(found: Sequence[Person]) -> list[list[Person]]:
+    parent = list(range(len(found)))
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    holder: dict[str, int] = {}
+    for index, person in enumerate(found):
+        for value in (person.email, person.phone):
+            if value is not None:
+                other = holder.setdefault(value, index)
+                parent[root(index)] = root(other)
+    grouped: dict[int, list[Person]] = {}
+    for index, person in enumerate(found):
+        grouped.setdefault(root(index), []).append(person)
+    return list(grouped.values())
+
+
+def _split_by_anchor(component: Sequence[Person], anchors: Mapping[str, str]) -> list[Household]:
+    ranked = sorted(component, key=_rank)
+    anchored = [person for person in ranked if person.phorest_id in anchors]
+    if not anchored:
+        return [Household(ranked[0], tuple(ranked), None)]
+    rest = [person for person in ranked if person.phorest_id not in anchors]
+    first, *others = anchored
+    return [
+        Household(first, (first, *rest), anchors[first.phorest_id]),
+        *(Household(person, (person,), anchors[person.phorest_id]) for person in others),
+    ]
+
+
+def _rank(person: Person) -> tuple[bool, bool, int, datetime, str]:
+    """Who speaks for a household: the living first, then no linked child, the latest visit, the oldest client (S13)."""
+    client = person.client
+    return (
+        not person.live,
+        client.linked_to is not None,
+        -(client.last_visit or date.min).toordinal(),
+        client.created_at or datetime.max.replace(tzinfo=UTC),
+        client.phorest_id,
+    )
+
+
+def _unless(value: str | None, junk: set[str]) -> str | None:
+    return None if value in junk else value

@@ -1,0 +1,237 @@
+"""What we did and what GHL acknowledged: mappings, intents, guarded contacts, changes field by field.
+
+Belongs here: the SQL of the ledger. Does not: when to write it (`apply`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Connection, text
+
+IntentState = Literal["planned", "sent", "unknown", "confirmed", "refused", "withdrawn"]
+Role = Literal["primary", "secondary"]
+
+
+@dataclass(frozen=True)
+class MappingRow:
+    """A Phorest record's GHL object. `acked` is {facet: {field: keyed hash of what GHL acknowledged}}."""
+
+    phorest_id: str
+    ghl_id: str
+    role: Role
+    acked: Mapping[str, Mapping[str, str]]
+    source_hash: str | None
+    projection_version: int | None
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A create that was journalled and is not settled: it may or may not have happened."""
+
+    phorest_id: str
+    state: IntentState
+    sent_at: datetime | None
+    vendor_date: datetime | None
+    attempts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One field of one write: what was there, what is there now (keyed hashes), by which rule."""
+
+    phorest_id: str
+    ghl_id: str | None
+    action: str
+    facet: str
+    field: str
+    rule: str
+    before_hash: str | None
+    after_hash: str | None
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The ledger of one entity in one location, for one run."""
+
+    location_id: str
+    entity_type: str
+    batch_id: str
+
+    @property
+    def _key(self) -> dict[str, str]:
+        return {"location_id": self.location_id, "entity_type": self.entity_type, "batch_id": self.batch_id}
+
+    def mappings(self, connection: Connection, phorest_ids: Sequence[str] | None = None) -> dict[str, MappingRow]:
+        """Mappings in force, by Phorest id; all, or those of some records."""
+        only = "" if phorest_ids is None else " and phorest_id = any(:phorest_ids)"
+        rows = connection.execute(
+            text(f"""select phorest_id, ghl_id, role, acked, source_hash, projection_version from entity_mappings
+                     where location_id = :location_id and entity_type = :entity_type and removed_at is null{only}
+                     order by phorest_id"""),
+            {**self._key, "phorest_ids": list(phorest_ids or ())},
+        )
+        return {row.phorest_id: MappingRow(*row) for row in rows}
+
+    def map(
+        self,
+        connection: Connection,
+        *,
+        ghl_id: str,
+        primary: str,
+        secondaries: Sequence[str],
+        acked: Mapping[str, Mapping[str, str]],
+        source_hash: str,
+        projection_version: int,
+    ) -> None:
+        """Map a household to its contact, in the same transaction as GHL's answer is stored."""
+        rows = [
+            {"phorest_id": phorest_id, "role": "primary" if phorest_id == primary else "secondary"}
+            for phorest_id in dict.fromkeys([primary, *secondaries])
+        ]
+        connection.execute(
+            text("""
+                insert into entity_mappings (location_id, entity_type, phorest_id, ghl_id, role, acked, source_hash,
+                                             projection_version)
+                select :location_id, :entity_type, row.phorest_id, :ghl_id, row.role,
+                       case row.role when 'primary' then cast(:acked as jsonb) else '{}' end,
+                       :source_hash, :projection_version
+                from jsonb_to_recordset(cast(:rows as jsonb)) as row (phorest_id text, role text)
+                order by row.phorest_id
+                on conflict (location_id, entity_type, phorest_id) do update
+                set ghl_id = excluded.ghl_id, role = excluded.role, acked = excluded.acked,
+                    source_hash = excluded.source_hash, projection_version = excluded.projection_version,
+                    removed_at = null, updated_at = now()
+            """),
+            {
+                **self._key,
+                "ghl_id": ghl_id,
+                "rows": orjson.dumps(rows).decode(),
+                "acked": orjson.dumps(acked).decode(),
+                "source_hash": source_hash,
+                "projection_version": projection_version,
+            },
+        )
+
+    def open_intents(self, connection: Connection) -> dict[str, Intent]:
+        """Creates that are not settled, by Phorest id."""
+        rows = connection.execute(
+            text("""select phorest_id, state, sent_at, vendor_date, attempts from sync_intents
+                    where location_id = :location_id and entity_type = :entity_type
+                          and state in ('planned', 'sent', 'unknown') order by phorest_id"""),
+            self._key,
+        )
+        return {row.phorest_id: Intent(*row) for row in rows}
+
+    def open_intent(self, connection: Connection, phorest_id: str) -> Intent | None:
+        """The unsettled create of one record, if there is one."""
+        return self.open_intents(connection).get(phorest_id)
+
+    def plan_intent(
+        self,
+        connection: Connection,
+        phorest_id: str,
+        *,
+        target_kind: str,
+        address_keys: Sequence[str],
+        request_hash: str,
+    ) -> None:
+        """Journal that a create is about to be sent. Commit before sending; an open intent of the record is taken over."""
+        connection.execute(
+            text("""
+                insert into sync_intents (location_id, entity_type, phorest_id, target_kind, state, address_keys,
+                                          request_hash, batch_id)
+                values (:location_id, :entity_type, :phorest_id, :target_kind, 'planned', cast(:address_keys as jsonb),
+                        :request_hash, :batch_id)
+                on conflict (location_id, entity_type, phorest_id, target_kind)
+                    where state in ('planned', 'sent', 'unknown')
+                do update set batch_id = excluded.batch_id, address_keys = excluded.address_keys,
+                              request_hash = excluded.request_hash
+            """),
+            {
+                **self._key,
+                "phorest_id": phorest_id,
+                "target_kind": target_kind,
+                "address_keys": orjson.dumps(list(address_keys)).decode(),
+                "request_hash": request_hash,
+            },
+        )
+
+    def settle_intent(
+        self,
+        connection: Connection,
+        phorest_id: str,
+        state: IntentState,
+        *,
+        ghl_id: str | None = None,
+        vendor_date: datetime | None = None,
+        detail: str | None = None,
+    ) -> None:
+        """Move the record's open intent on. `sent` counts an attempt; confirmed, refused and withdrawn close it."""
+        connection.execute(
+            text("""
+                update sync_intents set state = :state, ghl_id = coalesce(:ghl_id, ghl_id),
+                    vendor_date = coalesce(:vendor_date, vendor_date), detail = :detail, batch_id = :batch_id,
+                    attempts = attempts + case when :state = 'sent' then 1 else 0 end,
+                    sent_at = case when :state = 'sent' then now() else sent_at end,
+                    settled_at = case when :state in ('confirmed', 'refused', 'withdrawn') then now() end
+                where location_id = :location_id and entity_type = :entity_type and phorest_id = :phorest_id
+                      and state in ('planned', 'sent', 'unknown')
+            """),
+            {
+                **self._key,
+                "phorest_id": phorest_id,
+                "state": state,
+                "ghl_id": ghl_id,
+                "vendor_date": vendor_date,
+                "detail": detail,
+            },
+        )
+
+    def guard(self, connection: Connection, ghl_id: str) -> None:
+        """Note that the contact carries the guard tag because of us; only go-live releases it (safety S1)."""
+        connection.execute(
+            text("""insert into guarded_contacts (location_id, ghl_id, batch_id)
+                    values (:location_id, :ghl_id, :batch_id) on conflict do nothing"""),
+            {**self._key, "ghl_id": ghl_id},
+        )
+
+    def note_changes(self, connection: Connection, changes: Iterable[Change]) -> None:
+        """Keep the provenance of a write, field by field."""
+        rows = [{**self._key, **change.__dict__} for change in changes]
+        if rows:
+            connection.execute(
+                text("""
+                    insert into sync_changes (batch_id, location_id, entity_type, phorest_id, ghl_id, action, facet, field,
+                                              rule, before_hash, after_hash, outcome)
+                    values (:batch_id, :location_id, :entity_type, :phorest_id, :ghl_id, :action, :facet, :field, :rule,
+                            :before_hash, :after_hash, :outcome)
+                """),
+                rows,
+            )
+
+    def note_finding(
+        self, connection: Connection, kind: str, *, phorest_id: str | None, ghl_id: str | None, detail: dict[str, Any]
+    ) -> None:
+        """Keep a discrepancy that a person should see, once while it is open. `detail` holds ids and field names."""
+        connection.execute(
+            text("""
+                insert into audit_findings (location_id, entity_type, phorest_id, ghl_id, kind, detail, batch_id)
+                select :location_id, :entity_type, :phorest_id, :ghl_id, :kind, cast(:detail as jsonb), :batch_id
+                where not exists (
+                    select from audit_findings
+                    where location_id = :location_id and entity_type = :entity_type and kind = :kind
+                          and phorest_id is not distinct from :phorest_id and ghl_id is not distinct from :ghl_id
+                          and resolved_at is null)
+            """),
+            {
+                **self._key,
+                "kind": kind,
+                "phorest_id": phorest_id,
+                "ghl_id": ghl_id,
+                "detail": orjson.dumps(detail).decode(),
+            },
+        )

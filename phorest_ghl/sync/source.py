@@ -1,0 +1,61 @@
+"""The local rows that the clients projection reads, as typed records.
+
+Belongs here: the queries of what was imported. Does not: what follows from it.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import Connection, text
+
+from phorest_ghl.sync import normalise
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRow:
+    """A client as imported; exactly the columns that a projection may depend on."""
+
+    phorest_id: str
+    first_name: str | None
+    last_name: str | None
+    email: str | None
+    mobile: str | None
+    archived: bool
+    banned: bool
+    deleted: bool
+    walk_in: bool
+    merged_to: str | None
+    linked_to: str | None
+    sms_marketing: bool | None
+    email_marketing: bool | None
+    last_visit: date | None
+    created_at: datetime | None
+    branch_id: str | None
+
+
+_CLIENTS = text("""
+    select phorest_id, first_name, last_name, email, mobile, archived, banned, deleted, walk_in, merged_to_client_id,
+           linked_client_id, sms_marketing_consent, email_marketing_consent, last_visit, phorest_created_at,
+           creating_branch_id
+    from phorest_clients order by phorest_id
+""")
+
+
+def load_clients(connection: Connection) -> list[ClientRow]:
+    """All clients, tombstones included, by id."""
+    return [ClientRow(*row) for row in connection.execute(_CLIENTS)]
+
+
+def load_countries(connection: Connection) -> dict[str, str]:
+    """The ISO country code of each branch that has one: it says how a national phone number is read."""
+    rows = connection.execute(text("select phorest_id, country, time_zone from phorest_branches order by phorest_id"))
+    found = {row.phorest_id: normalise.country(row.country, row.time_zone) for row in rows}
+    return {branch: code for branch, code in found.items() if code}
+
+
+def was_imported(connection: Connection, entity_type: str) -> bool:
+    """Whether a complete read of this entity ever finished here: a plan on less would cancel what it cannot see."""
+    return connection.execute(
+        text("select exists (select from import_cursors where entity_type = :type and full_read_at is not null)"),
+        {"type": entity_type},
+    ).scalar_one()
