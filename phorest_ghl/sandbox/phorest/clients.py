@@ -41,7 +41,8 @@ def list_clients(call: Call) -> Reply:
     store = call.store("clients")
     lists = call.world.client_lists
     values = tuple(call.text(name) for name in _FILTERS)
-    key = (*values, bool(call.request.ignored))
+    switches = call.world.switches
+    key = (*values, bool(call.request.ignored), switches.phorest_updated_after, switches.phorest_walk_in_listed)
     if lists.get("revision") != store.revision or len(lists) > 64:
         lists.clear()
         lists["revision"] = store.revision

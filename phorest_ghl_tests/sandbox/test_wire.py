@@ -1,0 +1,242 @@
+"""What happens on the socket: faults, dates, limits, processes; over real HTTP."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from phorest_ghl.sandbox.options import SandboxOptions
+from phorest_ghl.sandbox.server import SandboxProcess, SandboxServer
+
+Call = Callable[..., httpx.Response]
+
+
+@pytest.fixture
+def calm(server: SandboxServer) -> Iterator[SandboxServer]:
+    """The shared server, without faults before and after."""
+    server.control("DELETE", "/faults")
+    server.control("POST", "/switches", {"ghl_rate_max": 100_000, "ghl_rate_window_s": 10.0})
+    server.control("DELETE", "/requests")
+    yield server
+    server.control("DELETE", "/faults")
+
+
+@pytest.fixture
+def ghl(calm: SandboxServer) -> Iterator[Call]:
+    """A GHL call over HTTP."""
+    headers = {"Authorization": f"Bearer {calm.settings['GHL_PRIVATE_TOKEN']}", "Version": "2021-07-28"}
+    with httpx.Client(base_url=calm.url, headers=headers, timeout=2.0) as client:
+        yield client.request
+
+
+@pytest.fixture
+def phorest(calm: SandboxServer) -> Iterator[Call]:
+    """A Phorest call below the business over HTTP."""
+    base = f"{calm.settings['PHOREST_API_BASE_URL']}/{calm.settings['PHOREST_BUSINESS_ID']}"
+    user = (calm.settings["PHOREST_CLIENT_ID"], calm.settings["PHOREST_CLIENT_SECRET"])
+    with httpx.Client(base_url=base, auth=user, timeout=2.0) as client:
+        yield client.request
+
+
+def _create(calm: SandboxServer, ghl: Call, name: str) -> httpx.Response:
+    return ghl("POST", "/contacts/", json={"locationId": calm.settings["GHL_LOCATION_ID"], "firstName": name})
+
+
+def _names(calm: SandboxServer) -> list[str]:
+    return [row["firstName"] for row in calm.truth("ghl/contacts")]
+
+
+@pytest.mark.parametrize("kind", ["429", "500", "502", "503"])
+def test_a_status_fault_strikes_before_the_work_is_done(calm: SandboxServer, ghl: Call, kind: str) -> None:
+    calm.control("POST", "/faults", {"api": "ghl", "route": "POST /contacts/", "kind": kind, "count": 1})
+    assert _create(calm, ghl, f"never {kind}").status_code == int(kind)
+    assert f"never {kind}" not in _names(calm)
+    assert _create(calm, ghl, f"then {kind}").status_code == 201
+
+
+def test_a_status_fault_can_strike_after_the_work_was_done(calm: SandboxServer, ghl: Call) -> None:
+    calm.control("POST", "/faults", {"api": "ghl", "route": "POST /contacts/", "kind": "502", "after_commit": True})
+    assert _create(calm, ghl, "after 502").status_code == 502
+    assert "after 502" in _names(calm)
+
+
+def test_a_timeout_before_leaves_nothing_and_one_after_commit_leaves_the_contact(
+    calm: SandboxServer, ghl: Call
+) -> None:
+    for kind, left in (("timeout_before", False), ("timeout_after_commit", True)):
+        calm.control("POST", "/faults", {"api": "ghl", "route": "POST /contacts/", "kind": kind, "ms": 10_000})
+        with pytest.raises(httpx.ReadTimeout):
+            ghl(
+                "POST",
+                "/contacts/",
+                json={"locationId": calm.settings["GHL_LOCATION_ID"], "firstName": kind},
+                timeout=0.2,
+            )
+        assert (kind in _names(calm)) is left
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_a_reset_breaks_the_connection_before_or_after_the_work(calm: SandboxServer, ghl: Call, after: bool) -> None:  # noqa: FBT001
+    calm.control("POST", "/faults", {"api": "ghl", "kind": "reset", "after_commit": after})
+    with pytest.raises((httpx.ReadError, httpx.RemoteProtocolError)):
+        _create(calm, ghl, f"reset {after}")
+    assert (f"reset {after}" in _names(calm)) is after
+
+
+def test_a_truncated_answer_ends_in_the_middle_of_its_body(calm: SandboxServer, phorest: Call) -> None:
+    calm.control("POST", "/faults", {"api": "phorest", "route": "/client", "kind": "truncated"})
+    with pytest.raises(httpx.RemoteProtocolError):
+        phorest("GET", "/client")
+    assert phorest("GET", "/client").status_code == 200
+
+
+def test_an_html_answer_comes_from_the_gateway(calm: SandboxServer, phorest: Call) -> None:
+    calm.control("POST", "/faults", {"api": "phorest", "kind": "html"})
+    answer = phorest("GET", "/client")
+    assert answer.status_code == 502
+    assert answer.headers["content-type"] == "text/html"
+
+
+def test_slow_waits(calm: SandboxServer, phorest: Call) -> None:
+    calm.control("POST", "/faults", {"kind": "slow", "ms": 120})
+    start = time.monotonic()
+    assert phorest("GET", "/branch").status_code == 200
+    assert time.monotonic() - start >= 0.12
+
+
+def test_created_but_422_says_no_and_creates(calm: SandboxServer, ghl: Call) -> None:
+    calm.control("POST", "/faults", {"route": "POST /contacts/", "kind": "created_but_422"})
+    answer = _create(calm, ghl, "refused yet there")
+    assert (answer.status_code, answer.json()["error"]) == (422, "Unprocessable Entity")
+    assert "refused yet there" in _names(calm)
+
+
+def test_filter_ignored_returns_everything_with_200(calm: SandboxServer, phorest: Call) -> None:
+    future = {"updatedAfter": "2199-01-01T00:00:00.000Z"}
+    assert phorest("GET", "/client", params=future).json()["page"]["totalElements"] == 0
+    calm.control("POST", "/faults", {"route": "GET /client", "kind": "filter_ignored"})
+    everything = phorest("GET", "/client", params=future).json()["page"]["totalElements"]
+    assert everything == phorest("GET", "/client").json()["page"]["totalElements"]
+
+
+def test_clear_ignored_answers_200_and_keeps_the_value(calm: SandboxServer, ghl: Call) -> None:
+    made = ghl(
+        "POST",
+        "/contacts/",
+        json={"locationId": calm.settings["GHL_LOCATION_ID"], "firstName": "Clear", "city": "Cork"},
+    )
+    key = made.json()["contact"]["id"]
+    calm.control("POST", "/faults", {"route": "PUT /contacts/{contactId}", "kind": "clear_ignored"})
+    assert ghl("PUT", f"/contacts/{key}", json={"city": None}).json()["contact"]["city"] == "Cork"
+    assert "city" not in ghl("PUT", f"/contacts/{key}", json={"city": None}).json()["contact"]
+
+
+def test_page_drift_moves_a_row_between_two_pages(calm: SandboxServer, phorest: Call) -> None:
+    def ids(page: int) -> list[str]:
+        shown = phorest(
+            "GET", "/client", params={"size": 30, "page": page, "includeArchived": "true", "includeDeleted": "true"}
+        ).json()
+        return [row["clientId"] for row in shown["_embedded"]["clients"]]
+
+    first = ids(0)
+    calm.control("POST", "/faults", {"route": "GET /client", "kind": "page_drift"})
+    seen = {*first, *ids(1), *ids(2)}
+    assert len(seen) == 60, "one client slipped through between the pages"
+
+
+def test_a_rate_strikes_about_that_share(calm: SandboxServer, phorest: Call) -> None:
+    calm.control("POST", "/switches", {"phorest_rate_max": 100_000})
+    calm.control("POST", "/faults", {"api": "phorest", "kind": "503", "rate": 0.3})
+    hits = sum(phorest("GET", "/branch").status_code == 503 for _ in range(200))
+    assert 30 <= hits <= 90
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [
+        {"kind": "gremlins"},
+        {"kind": "500", "route": "/contact"},
+        {"kind": "500", "api": "hubspot"},
+        {"kind": "500", "times": 3},
+    ],
+)
+def test_a_misspelt_fault_is_refused_with_a_sentence(calm: SandboxServer, wish: dict[str, Any]) -> None:
+    answer = httpx.post(f"{calm.url}/__sandbox__/faults", json=wish)
+    assert answer.status_code == 400
+    assert answer.json()["error"].endswith(".")
+
+
+def test_the_date_header_follows_the_salons_clock(calm: SandboxServer, phorest: Call) -> None:
+    calm.control("POST", "/clock", {"advance_s": 40 * 86_400})
+    stamp = parsedate_to_datetime(phorest("GET", "/branch").headers["date"])
+    assert abs((stamp - datetime.now(UTC)).total_seconds() - 40 * 86_400) < 5
+    assert httpx.post(f"{calm.url}/__sandbox__/clock", json={"advance_s": -5}).status_code == 400
+
+
+def test_the_request_log_knows_the_most_requests_in_any_window(calm: SandboxServer, ghl: Call, phorest: Call) -> None:
+    for _ in range(7):
+        ghl("GET", "/contacts/none")
+    phorest("GET", "/branch")
+    report = calm.control("GET", "/requests")
+    assert report["apis"]["ghl"] | {"seconds": 0} == {
+        "requests": 7, "rejected_429": 0, "window_s": 10.0, "most_in_window": 7, "most_asked_in_window": 7, "seconds": 0,
+    }  # fmt: skip
+    assert {"api": "ghl", "method": "GET", "route": "/contacts/{contactId}", "status": 400, "count": 7} in report[
+        "requests"
+    ]
+    calm.control("DELETE", "/requests")
+    assert calm.control("GET", "/requests")["requests"] == []
+
+
+def test_the_state_survives_kill_9_and_a_new_process_goes_on_from_it(tmp_path: Path) -> None:
+    with SandboxProcess(SandboxOptions(clients=25, months=0, state=tmp_path)) as sandbox:
+        first = sandbox.settings
+        headers = {"Authorization": f"Bearer {first['GHL_PRIVATE_TOKEN']}", "Version": "2021-07-28"}
+        body = {
+            "locationId": first["GHL_LOCATION_ID"],
+            "firstName": "Kept",
+            "email": "kept@example.com",
+            "tags": ["vip"],
+        }
+        key = httpx.post(f"{sandbox.url}/contacts/", headers=headers, json=body).json()["contact"]["id"]
+        client = sandbox.truth("phorest/clients")[3]["clientId"]
+        sandbox.control("PATCH", f"/phorest/clients/{client}", {"notes": "kept too"})
+        sandbox.control("POST", "/workflows", {"unfiltered": "paused"})
+        before = (sandbox.truth("automations"), sandbox.truth("phorest/clients"), sandbox.control("GET", "/workflows"))
+        sandbox.kill()
+        with (tmp_path / "journal.jsonl").open("ab") as half_written:
+            half_written.write(b'["ghl.contacts","x",{"id":')
+        sandbox.start()
+        assert sandbox.settings == first, "same port, same credentials"
+        assert sandbox.truth("ghl/contacts")[0]["id"] == key
+        assert before == (
+            sandbox.truth("automations"),
+            sandbox.truth("phorest/clients"),
+            sandbox.control("GET", "/workflows"),
+        )
+        again = httpx.post(f"{sandbox.url}/contacts/", headers=headers, json=body)
+        assert again.json()["meta"]["contactId"] == key
+
+
+def test_a_state_of_other_options_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    with SandboxServer(SandboxOptions(clients=20, months=0, state=tmp_path)):
+        pass
+    with pytest.raises(ValueError, match="belongs to a sandbox of other options"):
+        SandboxServer(SandboxOptions(clients=21, months=0, state=tmp_path))
+
+
+def test_a_taken_port_and_wrong_options_end_with_a_sentence(server: SandboxServer) -> None:
+    port = server.url.rpartition(":")[2]
+    for arguments, status in ((["--clients=5", f"--port={port}"], 1), (["--clients=0"], 2)):
+        command = [sys.executable, "-m", "phorest_ghl.sandbox", *arguments]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        assert ended.returncode == status
+        assert ended.stderr.strip().endswith(".")
+        assert "Traceback" not in ended.stderr
