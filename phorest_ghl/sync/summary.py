@@ -42,6 +42,7 @@ class RunResult:
     seconds: float
     status: Status
     error: str | None
+    stopped: ApiError | None = None
 
     @property
     def needs_a_person(self) -> bool:
@@ -79,6 +80,7 @@ class Run:
             status=_status(counts, error),
             # Our own errors are sentences without personal values; of others only the kind may be shown.
             error=None if error is None else str(error) if isinstance(error, ApiError) else type(error).__name__,
+            stopped=error if isinstance(error, ApiError) else None,
         )
         in_transaction(engine, lambda c: self._write(c, plan, tally, result, ended))
         return result

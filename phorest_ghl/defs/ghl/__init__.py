@@ -1,0 +1,1 @@
+"""Assets of the GHL side: what is synced."""

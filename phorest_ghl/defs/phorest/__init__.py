@@ -1,0 +1,1 @@
+"""Assets of the Phorest side: what is imported."""
