@@ -5,11 +5,14 @@ Belongs here: the one way in which anything personal is hashed (safety S21). Doe
 
 import hashlib
 import hmac
+import re
 
 from sqlalchemy import Connection, text
 
 _BLOCK = 64  # bytes, of SHA-256
 _NAME = "hash"
+_SEPARATOR, _ESCAPE = "\x1f", "\x1e"
+_SPECIAL = re.compile(f"[{_SEPARATOR}{_ESCAPE}]")  # escaped, else ("a", "b") and ("a<separator>b",) were one value
 
 
 class KeyMismatch(Exception):
@@ -27,7 +30,8 @@ class Keyring:
 
     def digest(self, *parts: str) -> str:
         """The keyed hash of a value, 64 hexadecimal digits; several parts are told apart whatever they hold."""
-        return hmac.new(self._key, "\x1f".join(parts).encode(), hashlib.sha256).hexdigest()
+        message = _SEPARATOR.join(_SPECIAL.sub(rf"{_ESCAPE}\g<0>", part) for part in parts)
+        return hmac.new(self._key, message.encode(), hashlib.sha256).hexdigest()
 
     def pads(self) -> tuple[bytes, bytes]:
         """The inner and outer pad, so that SQL can do the same with `sha256(outer || sha256(inner || message))`."""
