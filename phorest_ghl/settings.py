@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo, available_timezones
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic.fields import FieldInfo
 
 _BUSINESS_PATH = "/third-party-api-server/api/business"
@@ -35,13 +35,8 @@ def _setting(section: Section, description: str, *, example: str = "", where: st
     return Field(description=description, json_schema_extra=extra, **more)
 
 
-def _none_if_blank(value: object) -> object:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-Blank = BeforeValidator(_none_if_blank)
-Text = Annotated[str | None, Blank]
-Secret = Annotated[SecretStr | None, Blank]
+Text = str | None
+Secret = SecretStr | None
 Share = Annotated[float, Field(gt=0, le=0.98)]
 
 
@@ -202,9 +197,10 @@ def load_settings(environ: Mapping[str, str] | None = None, env_file: Path | Non
     from_file = (
         {k: v for k, v in dotenv_values(env_file).items() if v is not None} if env_file and env_file.is_file() else {}
     )
-    given = {**from_file, **dict(os.environ if environ is None else environ)}
+    written = {**from_file, **dict(os.environ if environ is None else environ)}
+    given = {name: value for name, value in written.items() if value.strip()}  # NAME= is not set, whatever the default
     known = set(names())
-    problems = [_misspelt(name, known) for name in sorted(given) if name.startswith(_OURS) and name not in known]
+    problems = [_misspelt(name, known) for name in sorted(written) if name.startswith(_OURS) and name not in known]
     values = {name.lower(): given[name] for name in known if name in given}
     try:
         settings = Settings.model_validate(values)
