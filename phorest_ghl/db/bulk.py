@@ -6,6 +6,7 @@ Belongs here: the statement and what it counted. Does not: which columns an enti
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from sqlalchemy import Connection, Table, text
 
@@ -38,6 +39,20 @@ class Written:
     def unchanged(self) -> int:
         """Rows whose content is the one we hold, or older than it."""
         return self.seen - self.inserted - self.updated
+
+    def __add__(self, other: Self) -> "Written":
+        """What two writes of different rows did together."""
+        return Written(
+            self.seen + other.seen,
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            (*self.ids, *other.ids),
+        )
+
+    @classmethod
+    def nothing(cls) -> "Written":
+        """What no write did."""
+        return Written(0, 0, 0, ())
 
 
 class PageWriter:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DataError, IntegrityError
 
 from phorest_ghl.db.bulk import PageWriter, Written
 from phorest_ghl.db.keyed import Keyring
@@ -20,7 +21,7 @@ from phorest_ghl.db.work_items import WorkItem, open_items, resolve_items
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.http.paging import iterate_pages
 from phorest_ghl.phorest.client import PhorestClient, wire_instant
-from phorest_ghl.phorest.pages import MalformedPage, Page
+from phorest_ghl.phorest.pages import MalformedPage, Page, SetAside, rows_of
 from phorest_ghl.phorest.specs import BRANCHES, CLIENT_CATEGORIES, CLIENTS, ImportSpec
 
 _log = structlog.get_logger(__name__)
@@ -30,6 +31,7 @@ OVERLAP = timedelta(minutes=5)
 _PASSES = 3  # a list that changes while it is read is read again, this often
 _PAGE_TRIES = 3  # for an answer that is no page; network errors are the session's to repeat
 _CAUSE = "import"
+_REFUSED = (DataError, IntegrityError)
 
 _CONSENT_EVENTS = """, consent as (
     insert into consent_events (source, phorest_id, channel, purpose, before, after, batch_id, detail)
@@ -89,6 +91,12 @@ class _Read:
     set_aside: dict[str, str] = field(default_factory=dict[str, str])
     odd: Counter[str] = field(default_factory=Counter[str])
     failed: dict[int, str] = field(default_factory=dict[int, str])
+
+    def start_over(self) -> None:
+        """Forget what another pass says anew: what was wrong with pages, rows and fields."""
+        self.failed.clear()
+        self.set_aside.clear()
+        self.odd.clear()
 
     def add(self, written: Written) -> None:
         self.ids.update(written.ids)
@@ -167,21 +175,45 @@ class Importer:
 
     def _read_once(self, spec: ImportSpec, read: _Read, params: Mapping[str, str]) -> None:
         writer = self._writer(spec)
-        read.failed.clear()
+        read.start_over()
         for page in iterate_pages(
             lambda number: self._fetch(spec, number, params), total_pages=lambda page: page.total_pages
         ):
             if isinstance(page, _FailedPage):
                 read.failed[page.number] = page.reason
                 continue
-            with self._engine.begin() as connection:
-                read.add(writer.write(connection, page.document, path=page.path, batch_id=self._batch_id))
-                self._note_set_aside(connection, spec, page)
-            read.total_elements = page.total_elements
+            written, kept = self._write(spec, writer, page)
+            read.add(written)
+            read.total_elements = kept.total_elements
             read.set_aside.update(
-                {_place(page, position=s.position, phorest_id=s.phorest_id): s.reason for s in page.set_aside}
+                {_place(kept, position=s.position, phorest_id=s.phorest_id): s.reason for s in kept.set_aside}
             )
-            read.odd.update(page.odd_fields)
+            read.odd.update(kept.odd_fields)
+
+    def _write(self, spec: ImportSpec, writer: PageWriter, page: Page) -> tuple[Written, Page]:
+        """Commit a page. If PostgreSQL refuses a value that passed validation, its row is set aside, never the page."""
+        try:
+            with self._engine.begin() as connection:
+                written = writer.write(connection, page.document, path=page.path, batch_id=self._batch_id)
+                self._note_set_aside(connection, spec, page)
+        except _REFUSED:
+            return self._write_row_by_row(spec, writer, page)
+        return written, page
+
+    def _write_row_by_row(self, spec: ImportSpec, writer: PageWriter, page: Page) -> tuple[Written, Page]:
+        written = Written.nothing()
+        refused: list[SetAside] = []
+        with self._engine.begin() as connection:
+            for position, row in enumerate(rows_of(page)):
+                try:
+                    with connection.begin_nested():
+                        written += writer.write(connection, row.document, batch_id=self._batch_id)
+                except _REFUSED as error:
+                    reason = f"PostgreSQL has no place for one of its values ({type(error.orig).__name__})"
+                    refused.append(SetAside(row.phorest_id(spec), position, reason))
+            page = replace(page, set_aside=(*page.set_aside, *refused))
+            self._note_set_aside(connection, spec, page)
+        return written, page
 
     def _fetch(self, spec: ImportSpec, number: int, params: Mapping[str, str]) -> Page | _FailedPage:
         """A page, or why there is none. The first page must be one: without it the end of the list is unknown."""

@@ -5,6 +5,8 @@ Belongs here: the envelope (facts/phorest-api §3) and what is wrong with which 
 A clean page, the normal case, is never taken apart in Python: PostgreSQL unpacks it. Only a page with something wrong is.
 """
 
+import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from phorest_ghl.phorest.specs import ImportSpec
 
 _NUL = b"\\u0000"  # valid JSON, but PostgreSQL's jsonb has no place for it
 _REPLACEMENT = "\ufffd"
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 Json = dict[str, Any]
 
@@ -57,17 +60,45 @@ def parse_page(spec: ImportSpec, body: bytes) -> Page:
     try:
         envelope = _envelope(spec).model_validate_json(body)
     except ValidationError as error:
-        if any(detail["type"] == "json_invalid" for detail in error.errors(include_url=False, include_input=False)):
-            raise MalformedPage(
-                f"the answer of GET {spec.path} is not JSON; it may be cut off or an error page"
-            ) from None
-        return _patched(spec, body, error.errors(include_url=False, include_input=False))
+        errors = error.errors(include_url=False, include_input=False)
+        if any(detail["type"] == "json_invalid" for detail in errors):
+            mended = _mended(body)
+            if mended is None:
+                raise MalformedPage(
+                    f"the answer of GET {spec.path} is not JSON; it may be cut off or an error page"
+                ) from None
+            return parse_page(spec, mended)
+        return _patched(spec, body, errors)
     rows = len(getattr(envelope.embedded, spec.embedded_key)) if envelope.embedded else 0
     if _NUL in body or _lacks_id(spec, envelope.embedded):
         return _patched(spec, body, [])
     if rows == 0:
         return _page(envelope.page, "[]", (), 0)
     return _page(envelope.page, body.decode(), ("_embedded", spec.embedded_key), rows)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a page, to be written alone."""
+
+    record: object
+
+    @property
+    def document(self) -> str:
+        """A JSON array of it alone."""
+        return json.dumps([self.record])
+
+    def phorest_id(self, spec: ImportSpec) -> str | None:
+        """Its id, if it has one."""
+        return _phorest_id(spec, self.record)
+
+
+def rows_of(page: Page) -> list[Row]:
+    """The rows that a page has to write, one by one."""
+    found: Any = json.loads(page.document)
+    for part in page.path:
+        found = found[part]
+    return [Row(record) for record in found]
 
 
 def parse_one(spec: ImportSpec, body: bytes) -> Page:
@@ -78,6 +109,21 @@ def parse_one(spec: ImportSpec, body: bytes) -> Page:
         raise MalformedPage(f"the answer of a single read below {spec.path} is not JSON") from None
     meta = {"number": 0, "size": 1, "totalElements": 1, "totalPages": 1}
     return parse_page(spec, orjson.dumps({"_embedded": {spec.embedded_key: [record]}, "page": meta}))
+
+
+def _mended(body: bytes) -> bytes | None:
+    """The body with every broken character replaced, or None if it is no JSON even so.
+
+    A text cut in the middle of an emoji leaves half a surrogate pair, which strict parsers refuse: one client's note would
+    make its whole page unreadable for ever.
+    """
+    try:
+        text = json.dumps(json.loads(body.decode("utf-8", "replace")), ensure_ascii=False)
+        mended = _SURROGATE.sub(_REPLACEMENT, text).encode()
+        orjson.loads(mended)
+    except ValueError:
+        return None
+    return None if mended == body else mended
 
 
 class _Envelope(BaseModel):
@@ -112,7 +158,7 @@ def _page(meta: PageMeta, document: str, path: tuple[str, ...], rows: int, **mor
 
 def _patched(spec: ImportSpec, body: bytes, errors: Sequence[ErrorDetails]) -> Page:
     """The same page, without the rows that cannot be kept and without the odd values in the others' typed columns."""
-    envelope = cast("Json", orjson.loads(body))
+    envelope = _parsed(body)
     try:
         meta = PageMeta.model_validate(envelope.get("page"))
     except (AttributeError, ValidationError):
@@ -133,6 +179,13 @@ def _patched(spec: ImportSpec, body: bytes, errors: Sequence[ErrorDetails]) -> P
             kept.append(_patch_row(cast("Json", row), by_row.get(position, ()), odd))
     document = orjson.dumps(kept).decode()
     return _page(meta, document, (), len(kept), set_aside=tuple(set_aside), odd_fields=dict(odd))
+
+
+def _parsed(body: bytes) -> Json:
+    try:
+        return cast("Json", orjson.loads(body))
+    except orjson.JSONDecodeError:  # a number beyond all doubles, which the validator takes and orjson does not
+        return cast("Json", json.loads(body))
 
 
 def _rows(spec: ImportSpec, envelope: Json) -> list[object]:
