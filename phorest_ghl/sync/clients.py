@@ -144,6 +144,7 @@ class ClientsSync:
             field_ids=prepared.field_ids,
             refused=self._refused(connection),
             keyring=self._keyring,
+            duplicates=not group,
         )
         plan = planner.plan(project(h, self._keyring, suppressed) for h in households(found, anchors, group=group))
         return plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})

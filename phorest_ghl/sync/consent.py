@@ -45,7 +45,9 @@ def blocks(household: Household, suppressed: Collection[tuple[str, Channel]] = (
     found: dict[Channel, tuple[str, ...]] = {}
     primary = household.primary
     for channels, address, attribute in ((BY_EMAIL, primary.email, "email"), (BY_PHONE, primary.phone, "phone")):
-        holders = [m for m in household.members if address is None or getattr(m, attribute) == address]
+        holders = household.members
+        if address is not None:
+            holders = tuple(p for p in (*household.members, *household.kin) if getattr(p, attribute) == address)
         causes = sorted({cause for holder in holders for cause in _causes(holder, by_email=channels is BY_EMAIL)})
         for channel in channels:
             ledger = ["suppressed"] if address is not None and (address, channel) in suppressed else []

@@ -17,7 +17,7 @@ import structlog
 from phorest_ghl.db.engine import connect_with_patience, record_lock
 from phorest_ghl.ghl.client import GhlClient
 from phorest_ghl.ghl.fields import CUSTOM, EMAIL, GUARD_TAG, PHONE, SOURCE, Facet
-from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, DndSetting
+from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, DndSetting, utc_now
 from phorest_ghl.http.answer import member
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.sync import consent, mirror
@@ -73,7 +73,7 @@ class ContactWriter:
         mapping = self._keeper.mapping(desired.phorest_id)
         if mapping is not None and mapping.role == "primary":
             return Unchanged()  # another run made it between this plan and now
-        intent = self._keeper.open_intent(desired.phorest_id)
+        intent = self._keeper.open_intent(desired)
         if intent is not None and intent.state != "planned":
             found = self._look_up(desired, intent)
             if found is not None:
@@ -124,7 +124,8 @@ class ContactWriter:
     def _refused_as_invalid(self, change: PlannedChange, error: ApiError) -> Outcome:
         """A refusal that may have made the contact all the same (facts/ghl-api §3, issue 64): look before believing it."""
         desired = change.desired
-        found = self._find(desired)
+        # Where GHL refuses a second contact, its own look-up by address is proof; elsewhere only search can tell, later.
+        found = self._find(desired, sent_at=None if self._refuses_second(desired) else utc_now())
         if found is not None:
             self._keeper.finding("created although refused", desired, found.id, status=error.status)
             return self._proved(change, found, "confirmed by look-up")
@@ -141,18 +142,25 @@ class ContactWriter:
     def _confirmed(
         self, change: PlannedChange, answer: Acknowledged, action: str, sent: Mapping[str, DndSetting]
     ) -> Outcome:
-        """A write's answer: compared per channel sent, kept (S6)."""
+        """A write's answer: compared, kept (S6)."""
+        contact, seen_by = self._compared(change.desired, answer, sent)
+        self._keeper.kept(change, contact, action=action, seen_by=seen_by, vendor_date=answer.date)
+        return Applied()
+
+    def _compared(
+        self, desired: DesiredContact, answer: Acknowledged, sent: Mapping[str, DndSetting]
+    ) -> tuple[Contact, SeenBy]:
+        """The contact as it now stands, its consent compared per channel sent; read by id where the answer is doubtful."""
         contact = answer.contact
-        seen_by: SeenBy = "answer"
         if contact.dnd_settings is None:
             doubtful = bool(sent) and self._may_read_back()
         else:
             doubtful = bool(consent.looser_than_sent(sent, contact.dnd_settings))
-        if doubtful:
-            contact, seen_by = self._client.contact(contact.id), "read"
-            self._require_consent(change.desired, contact, sent)
-        self._keeper.kept(change, contact, action=action, seen_by=seen_by, vendor_date=answer.date)
-        return Applied()
+        if not doubtful:
+            return contact, "answer"
+        read = self._client.contact(contact.id)
+        self._require_consent(desired, read, sent)
+        return read, "read"
 
     def _update(self, change: PlannedChange) -> Outcome:
         """One PUT with the changed fields. Consent is read, merged and sent with any address, or alone (S6)."""
@@ -164,7 +172,10 @@ class ContactWriter:
                 if held.dnd_settings is None:
                     return self._consent_unknown(desired, held)
                 settings = consent.tightened(desired.blocked, held.dnd_settings)
-            answer = self._put(ghl_id, self._update_body(change, settings))
+                if settings == held.dnd_settings and all(diff.facet is Facet.CONSENT for diff in change.diffs):
+                    self._keeper.seen(held, "read")  # all is closed that should be; it was only not known to be
+                    return Unchanged()
+            answer = self._put(desired, ghl_id, self._update_body(change, settings))
         except ApiError as error:
             if error.category is Category.GONE:
                 self._keeper.gone(desired, ghl_id)
@@ -174,14 +185,15 @@ class ContactWriter:
             raise
         return self._confirmed(change, answer, "update", settings or {})
 
-    def _put(self, ghl_id: str, write: ContactWrite) -> Acknowledged:
+    def _put(self, desired: DesiredContact, ghl_id: str, write: ContactWrite) -> Acknowledged:
         """Send an update; if a mixed one is refused, its tightening is sent again alone, at once (S6)."""
         try:
             return self._client.update_contact(ghl_id, write)
         except ApiError as error:
             alone = ContactWrite(dnd_settings=write.dnd_settings)
             if write.dnd_settings and write != alone and error.category in (Category.INVALID, Category.DUPLICATE):
-                self._client.update_contact(ghl_id, alone)
+                answer = self._client.update_contact(ghl_id, alone)
+                self._keeper.seen(*self._compared(desired, answer, write.dnd_settings))
             raise
 
     def _remap(self, change: PlannedChange) -> Outcome:
@@ -267,7 +279,9 @@ class ContactWriter:
         )
 
     def _is_ours(self, contact: Contact, desired: DesiredContact) -> bool:
-        return carries_our_id(contact, self._keeper.field_ids, desired.member_ids)
+        """Whether it carries a member's id, and is no other client's: a person can copy an id from contact to contact."""
+        ours = carries_our_id(contact, self._keeper.field_ids, desired.member_ids)
+        return ours and self._keeper.speaks_for(contact.id) in (None, desired.phorest_id)
 
     def _refuses_second(self, desired: DesiredContact) -> bool:
         return bool(self._keeper.location.refuses_duplicates_by & set(desired.identity))

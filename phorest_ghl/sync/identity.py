@@ -5,7 +5,7 @@ Belongs here: who belongs together and who speaks for them. Pure. Does not: what
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
 from phorest_ghl.sync import normalise
@@ -36,12 +36,16 @@ class Person:
 
 @dataclass(frozen=True)
 class Household:
-    """Clients that share one contact. `primary` owns its fields; `members` holds all, the primary first."""
+    """Clients that share one contact. `primary` owns its fields; `members` holds all, the primary first.
+
+    `kin` is everyone whose addresses reach the contact's, members or not: consent is strictest across contacts (S13).
+    """
 
     primary: Person
     members: tuple[Person, ...]
     anchor: str | None
     """The id of the contact that a member is mapped to as primary, if any."""
+    kin: tuple[Person, ...] = ()
 
     @property
     def live(self) -> bool:
@@ -73,7 +77,9 @@ def people(clients: Iterable[ClientRow], countries: Mapping[str, str]) -> list[P
         for client in clients
         if not client.walk_in
     ]
-    uses = Counter(value for person in found for value in (person.email, person.phone) if value)
+    # A merged-away record is the same person as its winner, not one more who shares the address.
+    counted = (person for person in found if person.client.merged_to is None)
+    uses = Counter(value for person in counted for value in (person.email, person.phone) if value)
     junk = {value for value, count in uses.items() if count > JUNK_THRESHOLD}
     if not junk:
         return found
@@ -87,8 +93,12 @@ def households(found: Sequence[Person], anchors: Mapping[str, str], *, group: bo
     its own household, for contacts cannot be merged by API; the others join the best-ranked one. `group` is off where the
     location allows duplicates: then everyone has a contact of their own (design §6).
     """
-    components = _components(found) if group else [[person] for person in found]
-    return [household for component in components for household in _split_by_anchor(component, anchors)]
+    return [
+        replace(household, kin=tuple(kin))
+        for kin in _components(found)
+        for component in ([kin] if group else [[person] for person in kin])
+        for household in _split_by_anchor(component, anchors)
+    ]
 
 
 def _components(found: Sequence[Person]) -> list[list[Person]]:

@@ -76,6 +76,15 @@ class Ledger:
         )
         return {row.phorest_id: MappingRow(*row) for row in rows}
 
+    def primary_of(self, connection: Connection, ghl_id: str) -> str | None:
+        """The Phorest id that a GHL object is the primary mapping of, if any."""
+        return connection.execute(
+            text("""select phorest_id from entity_mappings
+                    where location_id = :location_id and entity_type = :entity_type and ghl_id = :ghl_id
+                          and role = 'primary' and removed_at is null"""),
+            {**self._key, "ghl_id": ghl_id},
+        ).scalar_one_or_none()
+
     def map(
         self,
         connection: Connection,
@@ -126,9 +135,16 @@ class Ledger:
         )
         return {row.phorest_id: Intent(*row) for row in rows}
 
-    def open_intent(self, connection: Connection, phorest_id: str) -> Intent | None:
-        """The unsettled create of one record, if there is one."""
-        return self.open_intents(connection).get(phorest_id)
+    def open_intent(self, connection: Connection, phorest_ids: Sequence[str]) -> Intent | None:
+        """The unsettled create of a household, whoever of it spoke for it then; one that was sent comes first."""
+        row = connection.execute(
+            text("""select phorest_id, state, sent_at, vendor_date, attempts from sync_intents
+                    where location_id = :location_id and entity_type = :entity_type and phorest_id = any(:phorest_ids)
+                          and state in ('planned', 'sent', 'unknown')
+                    order by state = 'planned', sent_at desc limit 1"""),
+            {**self._key, "phorest_ids": list(phorest_ids)},
+        ).one_or_none()
+        return None if row is None else Intent(*row)
 
     def plan_intent(
         self,
@@ -163,14 +179,17 @@ class Ledger:
     def settle_intent(
         self,
         connection: Connection,
-        phorest_id: str,
+        phorest_ids: Sequence[str],
         state: IntentState,
         *,
         ghl_id: str | None = None,
         vendor_date: datetime | None = None,
         detail: str | None = None,
     ) -> None:
-        """Move the record's open intent on. `sent` counts an attempt; confirmed, refused and withdrawn close it."""
+        """Move the open intents of these records on.
+
+        `sent` counts an attempt; confirmed, refused and withdrawn close it.
+        """
         connection.execute(
             text("""
                 update sync_intents set state = :state, ghl_id = coalesce(:ghl_id, ghl_id),
@@ -178,12 +197,12 @@ class Ledger:
                     attempts = attempts + case when :state = 'sent' then 1 else 0 end,
                     sent_at = case when :state = 'sent' then now() else sent_at end,
                     settled_at = case when :state in ('confirmed', 'refused', 'withdrawn') then now() end
-                where location_id = :location_id and entity_type = :entity_type and phorest_id = :phorest_id
+                where location_id = :location_id and entity_type = :entity_type and phorest_id = any(:phorest_ids)
                       and state in ('planned', 'sent', 'unknown')
             """),
             {
                 **self._key,
-                "phorest_id": phorest_id,
+                "phorest_ids": list(phorest_ids),
                 "state": state,
                 "ghl_id": ghl_id,
                 "vendor_date": vendor_date,

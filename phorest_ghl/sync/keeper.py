@@ -38,9 +38,9 @@ class Keeper:
         """The record's mapping as it stands now."""
         return in_transaction(self.engine, lambda c: self.ledger.mappings(c, [phorest_id]).get(phorest_id))
 
-    def open_intent(self, phorest_id: str) -> Intent | None:
-        """The record's unsettled create, if there is one."""
-        return in_transaction(self.engine, lambda c: self.ledger.open_intent(c, phorest_id))
+    def open_intent(self, desired: DesiredContact) -> Intent | None:
+        """The household's unsettled create, if there is one."""
+        return in_transaction(self.engine, lambda c: self.ledger.open_intent(c, desired.member_ids))
 
     def plan_intent(self, desired: DesiredContact) -> None:
         """Journal that a create is about to be sent."""
@@ -55,11 +55,9 @@ class Keeper:
     def settle_intent(
         self, desired: DesiredContact, state: IntentState, *, ghl_id: str | None = None, detail: str | None = None
     ) -> None:
-        """Move the record's open intent on."""
-        in_transaction(
-            self.engine,
-            lambda c: self.ledger.settle_intent(c, desired.phorest_id, state, ghl_id=ghl_id, detail=detail),
-        )
+        """Move the record's open intent on; one that ends, ends for whoever of the household it was opened."""
+        ids = (desired.phorest_id,) if state in ("sent", "unknown") else desired.member_ids
+        in_transaction(self.engine, lambda c: self.ledger.settle_intent(c, ids, state, ghl_id=ghl_id, detail=detail))
 
     def kept(
         self,
@@ -72,6 +70,14 @@ class Keeper:
     ) -> None:
         """A write that GHL acknowledged, or a contact that was proved to be ours."""
         in_transaction(self.engine, lambda c: self._kept(c, change, contact, action, seen_by, vendor_date))
+
+    def seen(self, contact: Contact, seen_by: SeenBy) -> None:
+        """A contact as it was read or answered, where nothing else is to be kept."""
+        in_transaction(self.engine, lambda c: self._store(c, contact, seen_by))
+
+    def speaks_for(self, ghl_id: str) -> str | None:
+        """The client that is primary of a contact, if any."""
+        return in_transaction(self.engine, lambda c: self.ledger.primary_of(c, ghl_id))
 
     def linked(self, change: PlannedChange) -> None:
         """Further members of a household share its contact."""
@@ -123,7 +129,7 @@ class Keeper:
             acked = {**self._acked(connection, desired), **acked}
         self._map(connection, change, contact.id, acked)
         self.ledger.settle_intent(
-            connection, desired.phorest_id, "confirmed", ghl_id=contact.id, vendor_date=vendor_date
+            connection, desired.member_ids, "confirmed", ghl_id=contact.id, vendor_date=vendor_date
         )
         if change.action is Action.CREATE or GUARD_TAG in contact.tags:
             self.ledger.guard(connection, contact.id)

@@ -70,6 +70,9 @@ _STORE = text("""
         custom_fields = excluded.custom_fields, tags = excluded.tags,
         date_added = coalesce(excluded.date_added, ghl_contacts.date_added), date_updated = excluded.date_updated,
         seen_at = excluded.seen_at, seen_by = excluded.seen_by, gone_at = null
+    -- Search lags and leaves consent out: it never replaces what a read or an answer showed, unless it is newer (S10).
+    where excluded.seen_by <> 'search' or ghl_contacts.seen_by = 'search'
+          or excluded.date_updated > ghl_contacts.date_updated
 """)
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.ghl.fields import CUSTOM, EMAIL, IDENTITY, PHONE, Facet, Rule
+from phorest_ghl.ghl.models import DndSetting
 from phorest_ghl.sync import consent
 from phorest_ghl.sync.identity import why_not_live
 from phorest_ghl.sync.journal import MappingRow
@@ -136,6 +137,7 @@ class Planner:
     """Compares desired contacts with what GHL holds. Pure: all it needs is handed over.
 
     `refused` holds, by Phorest id, the source hash of content that GHL has refused and that waits for a change.
+    `duplicates` is on where the location allows them: then the contact of another client of ours stands in nobody's way.
     """
 
     def __init__(
@@ -146,6 +148,7 @@ class Planner:
         field_ids: Mapping[str, str],
         refused: Mapping[str, str],
         keyring: Keyring,
+        duplicates: bool = False,
     ) -> None:
         self._mirror = mirror
         self._mappings = mappings
@@ -153,21 +156,25 @@ class Planner:
         self._refused = refused
         self._keyring = keyring
         self._by_address = _by_address(mirror.values())
-        self._wanted: dict[str, set[str]] = {}
+        self._primary_of = {row.ghl_id: row.phorest_id for row in mappings.values() if row.role == "primary"}
+        self._duplicates = duplicates
+        self._given_up: set[tuple[str, str]] = set()
 
     def plan(self, desired: Iterable[DesiredContact]) -> Plan:
         """The plan for these contacts; every member of every household is either in a change or settled."""
         draft = _Draft()
         total = 0
-        contacts = list(desired)
-        self._wanted = {c.household.anchor: set(c.addresses) for c in contacts if c.household.anchor is not None}
-        for contact in contacts:
+        unknown: list[DesiredContact] = []
+        for contact in desired:
             total += len(contact.member_ids)
             mapping = self._mappings.get(contact.phorest_id)
             if contact.household.anchor is not None and mapping is not None:
                 self._known(draft, contact, mapping)
             else:
-                self._unknown(draft, contact)
+                unknown.append(contact)
+        self._given_up = _given_up(draft.changes)
+        for contact in unknown:
+            self._unknown(draft, contact)
         return Plan(tuple(draft.changes), draft.settled, tuple(draft.reviews), tuple(draft.edited), total)
 
     def _unknown(self, draft: _Draft, desired: DesiredContact) -> None:
@@ -188,7 +195,11 @@ class Planner:
     def _present(self, draft: _Draft, desired: DesiredContact, present: Sequence[MirrorContact]) -> None:
         """An address of the household is on a contact already: ours if it says so, else a person decides."""
         field_id = self._field_ids.get(CUSTOM[0].name)
-        ours = [c for c in present if field_id and c.custom_fields.get(field_id) in desired.member_ids]
+        ours = [
+            c
+            for c in present
+            if field_id and c.custom_fields.get(field_id) in desired.member_ids and c.ghl_id not in self._primary_of
+        ]
         if len(ours) == 1:
             reason = "the contact carries this client's Phorest id"
             self._add(draft, PlannedChange(Action.REMAP, desired, ours[0].ghl_id, (), reason))
@@ -209,7 +220,7 @@ class Planner:
         if wanted and not diffs:
             self._settle(draft, desired, Rejected(NOT_AGAIN))
         elif diffs:
-            unsure = held is None or held.dnd_settings is None
+            unsure = _consent_held(held) is None
             touches = any(d.facet is Facet.CONSENT or d.name in (EMAIL.name, PHONE.name) for d in diffs)
             reason = ", ".join(sorted({diff.rule.value for diff in diffs}))
             change = PlannedChange(Action.UPDATE, desired, mapping.ghl_id, diffs, reason, read_first=unsure or touches)
@@ -240,10 +251,9 @@ class Planner:
             if present != desired.custom[spec.name]:
                 before = None if present is None else str(present)
                 diffs.append(FieldDiff(spec.name, spec.facet, before, desired.custom[spec.name], spec.rule))
-        settings = held.dnd_settings if held is not None else None
         diffs += [
             FieldDiff(channel.value, Facet.CONSENT, "open or unknown", "blocked", Rule.STRICTEST)
-            for channel in consent.to_tighten(desired.blocked, settings)
+            for channel in consent.to_tighten(desired.blocked, _consent_held(held))
         ]
         return tuple(diffs)
 
@@ -266,7 +276,8 @@ class Planner:
             contact.ghl_id: contact
             for address in desired.addresses
             for contact in self._by_address.get(address, ())
-            if address in self._wanted.get(contact.ghl_id, {address})
+            if (contact.ghl_id, address) not in self._given_up
+            and not (self._duplicates and contact.ghl_id in self._primary_of)
         }
         return list(found.values())
 
@@ -305,6 +316,22 @@ def field_hash(keyring: Keyring, name: str, value: str) -> str:
 
 def _held(held: MirrorContact | None, name: str) -> str | None:
     return getattr(held, name) if held is not None else None
+
+
+def _consent_held(held: MirrorContact | None) -> Mapping[str, DndSetting] | None:
+    """What GHL holds of consent, or None for unknown; what a search showed of it is no ground for a decision (S10)."""
+    return None if held is None or held.seen_by == "search" else held.dnd_settings
+
+
+def _given_up(changes: Iterable[PlannedChange]) -> set[tuple[str, str]]:
+    """(contact, address) pairs that updates of this plan replace. An address that is only no longer wanted stays there."""
+    return {
+        (str(change.ghl_id), diff.before)
+        for change in changes
+        if change.action is Action.UPDATE
+        for diff in change.diffs
+        if diff.name in (EMAIL.name, PHONE.name) and diff.before is not None
+    }
 
 
 def _same(before: str | None, after: str, *, exactly: bool) -> bool:
