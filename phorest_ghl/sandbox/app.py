@@ -17,6 +17,7 @@ from phorest_ghl.sandbox.control import Control
 from phorest_ghl.sandbox.faults import Fault, Faults
 from phorest_ghl.sandbox.ghl.gate import GhlApi
 from phorest_ghl.sandbox.observed import Observed, monotonic
+from phorest_ghl.sandbox.phorest import exports
 from phorest_ghl.sandbox.phorest.gate import PREFIX, PhorestApi
 from phorest_ghl.sandbox.router import Route
 from phorest_ghl.sandbox.store import as_row
@@ -71,6 +72,9 @@ class SandboxApp:
             return
         if request.path == "/" or request.path.startswith("/__sandbox__"):
             await self._respond(send, self.control.answer(request))
+            return
+        if request.path.startswith(exports.DOWNLOADS):
+            await self._respond(send, exports.download(self.world, request))
             return
         await self._simulate(request, send)
 

@@ -184,7 +184,7 @@ class Control:
     def _delete(self, side: str) -> Handler:
         def handle(request: Request, ids: Sequence[str]) -> Reply:
             del request
-            self.acts.remove(side, self._store(side, ids[0]), ids[1])
+            self.acts.remove(self._store(side, ids[0]), ids[1])
             return Reply(200, {"removed": ids[1]})
 
         return handle

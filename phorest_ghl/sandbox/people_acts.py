@@ -44,13 +44,15 @@ class PeopleActs:
         if side == "ghl" and "dateUpdated" in before:
             row["dateUpdated"] = exact_instant(self.world.clock.now())
         store.put(key, row)
+        if store.name == "phorest.staff":
+            self.world.staff_changed[key] = phorest_instant(self.world.clock.now())
         return row
 
     def _printed(self, store: Store) -> str:
         now = self.world.clock.now()
         return exact_instant(now) if store.name == "phorest.products" else phorest_instant(now)
 
-    def remove(self, side: str, store: Store, key: str) -> None:
+    def remove(self, store: Store, key: str) -> None:
         """Remove one row for good; a Phorest client that staff delete is edited with `deleted: true` instead.
 
         Raises:
@@ -63,8 +65,6 @@ class PeopleActs:
             contact_events.delete(self.world, row)
         else:
             store.remove(key)
-        if side == "phorest" and store.name == "phorest.staff":
-            self.world.client_lists.clear()
 
     def new_contact(self, values: Row) -> Row:
         """A contact that somebody makes by hand, duplicates or not."""

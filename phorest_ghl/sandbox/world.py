@@ -7,17 +7,19 @@ request does to it.
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import orjson
 
+from phorest_ghl.sandbox.appointments import AppointmentStore
 from phorest_ghl.sandbox.automations import Automations
 from phorest_ghl.sandbox.canon import Truths
-from phorest_ghl.sandbox.clock import Clock
+from phorest_ghl.sandbox.clock import Clock, exact_instant
 from phorest_ghl.sandbox.contacts import ContactStore
-from phorest_ghl.sandbox.generate import crm, people, salon
+from phorest_ghl.sandbox.generate import crm, diary, people, salon
 from phorest_ghl.sandbox.generate.clients import Surroundings, country_of, make_clients
 from phorest_ghl.sandbox.ids import ghl_id, phorest_id, uuid_text
 from phorest_ghl.sandbox.options import SandboxOptions
@@ -26,7 +28,7 @@ from phorest_ghl.sandbox.store import Journal, Row, Store
 _PHOREST_STORES = (
     "branches", "clients", "categories", "staff", "services", "service_categories", "products", "rooms", "appointments",
     "bookings",
-    "export_jobs", "worktimes",
+    "export_jobs", "purchases",
 )  # fmt: skip
 _GHL_STORES = (
     "fields",
@@ -71,6 +73,8 @@ class World:
         self.clock = Clock(options.now)
         made_at = self._made_at(header)
         self.phorest = {name: Store(f"phorest.{name}", self.journal) for name in _PHOREST_STORES}
+        self.appointments = AppointmentStore(self.journal)
+        self.phorest["appointments"] = self.appointments
         self.ghl = {name: Store(f"ghl.{name}", self.journal) for name in _GHL_STORES}
         self.contacts = ContactStore(self.journal)
         self.ghl["contacts"] = self.contacts
@@ -78,6 +82,7 @@ class World:
         self.automations = Automations(self.journal)
         self.credentials = _make_credentials(Random(f"credentials {options.seed}"))  # noqa: S311
         self.client_lists: dict[Any, Any] = {}
+        self.staff_changed: dict[str, str] = {}
         self.searches: dict[Any, Any] = {}
         self.tag_names: set[str] = set()
         self._truths: tuple[tuple[int, int], Truths] | None = None
@@ -92,7 +97,7 @@ class World:
     # --- generation
     # -------------------------------------------------------------------------------------------------------------
 
-    def _generate(self, now: Any) -> None:
+    def _generate(self, now: datetime) -> None:
         rng, options = self.rng, self.options
         branches = salon.make_branches(rng, options.branches)
         addresses = people.Addresses(rng)
@@ -116,10 +121,34 @@ class World:
             ):
                 _fill(self.phorest[name], key, ({**row, "branchId": branch["branchId"]} for row in rows))
         self.countries = {row["branchId"]: country_of(row) for row in branches}
+        self._fill_diary(now)
         self.location = crm.make_location(rng, branches[0])
         users = crm.make_users(rng, self.location, 4)
         _fill(self.ghl["users"], "id", users)
         _fill(self.ghl["calendars"], "id", crm.make_calendars(rng, self.location, branches, users))
+
+    def _fill_diary(self, now: datetime) -> None:
+        """Appointments and sales of every branch, then what they say about each client's first and last visit."""
+        rng, clients = self.rng, self.phorest["clients"]
+        people = [row for key, row in clients.rows.items() if key != self.walk_in]
+        for key, branch in self.phorest["branches"].rows.items():
+            own = {
+                name: [row for row in self.phorest[name].rows.values() if row["branchId"] == key]
+                for name in ("staff", "products")
+            }
+            services = list(self.phorest["services"].rows.values())
+            around = diary.Diary(branch, own["staff"], services, own["products"], people, self.walk_in, now)
+            rows = diary.make_appointments(rng, around, self.options.months)
+            _fill(self.phorest["purchases"], "purchaseId", diary.make_purchases(rng, around, rows))
+            for row in rows:
+                diary.thin_appointment(rng, row)
+            _fill(self.appointments, "appointmentId", rows)
+        diary.settle_visits(rng, clients.rows, list(self.appointments.rows.values()), now)
+
+    def expire_holds(self) -> None:
+        """Let RESERVED appointments vanish when their time is over."""
+        limit = self.clock.now() - timedelta(seconds=self.switches.phorest_reserved_ttl_s)
+        self.appointments.expire(exact_instant(limit))
 
     # --- state that survives
     # ----------------------------------------------------------------------------------------------------
@@ -129,7 +158,7 @@ class World:
             return None
         return next((row for name, _, row in self.journal.read() if name == "header"), None)
 
-    def _made_at(self, header: Row | None) -> Any:
+    def _made_at(self, header: Row | None) -> datetime:
         if header is None:
             return self.clock.now()
         if header["options"] != self._shape():
@@ -137,7 +166,7 @@ class World:
                 f"The state in {self.options.state} belongs to a sandbox of other options or another version. "
                 "Start it with the options it was made with, or choose an empty folder."
             )
-        return self.clock.now().fromisoformat(header["made_at"])
+        return datetime.fromisoformat(header["made_at"])
 
     def _shape(self) -> Row:
         code = hashlib.sha256(b"".join(path.read_bytes() for path in _CATALOGUE_FILES)).hexdigest()[:16]

@@ -186,7 +186,8 @@ def test_the_request_log_knows_the_most_requests_in_any_window(calm: SandboxServ
     phorest("GET", "/branch")
     report = calm.control("GET", "/requests")
     assert report["apis"]["ghl"] | {"seconds": 0} == {
-        "requests": 7, "rejected_429": 0, "window_s": 10.0, "most_in_window": 7, "most_asked_in_window": 7, "seconds": 0,
+        "requests": 7, "rejected_429": 0, "window_s": 10.0, "most_in_window": 7, "most_asked_in_window": 7,
+        "seconds": 0,
     }  # fmt: skip
     assert {"api": "ghl", "method": "GET", "route": "/contacts/{contactId}", "status": 400, "count": 7} in report[
         "requests"

@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 
 from phorest_ghl.sandbox.limits import Window
-from phorest_ghl.sandbox.phorest import catalogue, clients
+from phorest_ghl.sandbox.phorest import appointments, bookings, catalogue, clients, exports, sales
 from phorest_ghl.sandbox.phorest.common import Call, PhorestRoute, error
 from phorest_ghl.sandbox.router import Router
 from phorest_ghl.sandbox.store import as_row
@@ -20,6 +20,7 @@ from phorest_ghl.sandbox.world import World
 
 PREFIX = "/third-party-api-server/api/business"
 OTHER_REGION = "https://api-gateway-us.phorest.com"
+_MODULES = (clients, catalogue, appointments, bookings, sales, exports)
 _NO_TOKEN = re.compile(r"[^A-Za-z0-9!#$%&'*+.^_`|~-]")
 
 
@@ -30,7 +31,7 @@ class PhorestApi:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.router = Router([*clients.ROUTES, *catalogue.ROUTES])
+        self.router = Router([route for module in _MODULES for route in module.ROUTES])
         self._windows: dict[str, Window] = defaultdict(Window)
 
     def find(self, request: Request) -> tuple[PhorestRoute, list[str]] | None:
@@ -123,6 +124,7 @@ class PhorestApi:
     def _run(self, request: Request, found: tuple[PhorestRoute, list[str]] | None) -> Reply:
         if found is None:
             return self._no_route(request)
+        self.world.expire_holds()
         route, ids = found
         if route.template.startswith("/branch/{") and ids[0] not in self.world.phorest["branches"]:
             return error(404, "Branch not found", "NOT_FOUND")
