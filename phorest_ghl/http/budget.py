@@ -49,7 +49,10 @@ class Budget(Protocol):
     """One bucket of requests, shared by everybody who uses it."""
 
     def acquire(self, lane: Lane, *, bulk: bool = False) -> None:
-        """Return when the request may leave. Raises ApiError QUOTA_EXHAUSTED when the day has none left for it."""
+        """Return when the request may leave.
+
+        Raises ApiError: QUOTA_EXHAUSTED when the day has none left for it, RATE_LIMITED when the wait is too long.
+        """
         ...
 
     def observe(self, headers: Mapping[str, str]) -> None:

@@ -29,6 +29,7 @@ _log = structlog.get_logger(__name__)
 
 _LATE_S = 0.1  # a departure missed by more would crowd those after it, so its caller asks again
 _LATE_TRIES = 3
+_LONGEST_WAIT_S = 120.0  # a run that waits longer holds up the next one; it had better fail and come back
 _RECONNECT_S = 30.0
 _RECONNECT_PAUSE_S = 0.25
 # A lost commit costs a moment's reservations, a disk flush on each request would cost more; a process that was stopped
@@ -72,7 +73,8 @@ class PostgresBudget:
         """Return when the request may leave.
 
         Raises:
-            ApiError: QUOTA_EXHAUSTED; `retry_after` says in how many seconds there is more.
+            ApiError: QUOTA_EXHAUSTED, or RATE_LIMITED when a vendor's refusal holds everybody back for more than 120
+                seconds; `retry_after` says in how many seconds to come back.
             BudgetUnavailableError: the database was away for more than 30 seconds.
         """
         for _ in range(_LATE_TRIES):  # on a machine that is always late the last one leaves all the same
@@ -128,6 +130,8 @@ class PostgresBudget:
                     return verdict.at - now
                 if isinstance(verdict, Exhausted):
                     raise self._exhausted(verdict, now, bulk=bulk)
+                if verdict.seconds > _LONGEST_WAIT_S:
+                    raise self._paused(verdict.seconds)
                 # Processes that wait for the same slot would otherwise arrive in the same order for ever.
                 self._sleep(verdict.seconds + random.random() * 0.005)  # noqa: S311 - no secret
 
@@ -152,6 +156,15 @@ class PostgresBudget:
             operation="the request budget",
             retry_after=verdict.until - now,
             reason=f"{verdict.left} of {verdict.daily} requests are left today{kept}; next try at {until:%H:%M} UTC",
+        )
+
+    def _paused(self, seconds: float) -> ApiError:
+        return ApiError(
+            Category.RATE_LIMITED,
+            api=self._key,
+            operation="the request budget",
+            retry_after=seconds,
+            reason=f"the vendor asked everybody to wait, {seconds:.0f} s from now",
         )
 
     def _change(self, change: Callable[[BudgetState, float], tuple[BudgetState, T]]) -> T:

@@ -177,11 +177,9 @@ def _is_asking(state: BudgetState, lane: Lane, now: float) -> bool:
 
 
 def _claim(state: BudgetState, lane: Lane, now: float, interval: float) -> LaneState:
-    """A lane's claim. One that was not asking lately saved nothing up: it is due now, not since it last asked."""
+    """A lane's claim, without a moment that only a clock set back can have left so far in the future."""
     claim = state.lanes.get(lane, LaneState())
     period = interval / SHARES[lane]
-    if not _is_asking(state, lane, now):
-        claim = replace(claim, due=max(claim.due, now - period))
     return claim if claim.due <= now + AHEAD_S + period else replace(claim, due=now + period)
 
 
@@ -189,7 +187,8 @@ def _depart(state: BudgetState, lane: Lane, now: float, slot: float, limits: Lim
     interval = pace_s(state, now, limits)
     period = interval / SHARES[lane]
     claim = _claim(state, lane, now, interval)
-    # Served late, the next one is due a period after the last was; served early, a period after this one.
+    # Served late, the next one is due a period after the last was; served early, a period after this one. However long
+    # the lane was silent, it is never due before this slot: silence saves nothing up.
     claim = replace(claim, due=min(max(claim.due + period, slot), slot + period))
     return replace(
         state,

@@ -2,7 +2,7 @@
 
 Belongs here: patterns and the structlog processor. Does not: deciding what to log. Errs on the side of hiding: a number
 that might be a phone goes, even if it was a count of milliseconds. Ids of both vendors stay readable, for they are what
-a person looks a problem up by.
+a person looks a problem up by; only the few with seven digits in a row do not.
 """
 
 import re
@@ -26,13 +26,14 @@ _PRIVATE_TOKEN = re.compile(r"pit-[0-9A-Za-z-]{4,}", re.IGNORECASE)
 _JWT = re.compile(r"eyJ[\w-]{5,}(?:\.[\w-]*)+")
 _USERINFO = re.compile(r"(://)[^\s/@\"'<>]+(?:/[^\s/@\"'<>]+)?@")
 _QUERY_VALUE = re.compile(r"([?&][\w.\[\]%~-]+=)[^&#\s\"'<>]*")
-_EMAIL = re.compile(r"[^\s<>()\[\],;:\"\\@]+(?:@|%40)[^\s<>()\[\],;:\"\\@]+")
+_ADDRESS_PART = r"[^\s<>()\[\],;:\"\\@]{1,320}"
+_EMAIL = re.compile(rf"{_ADDRESS_PART}(?:(?:@|%40)+{_ADDRESS_PART})+")
 
 # What looks like a phone but is looked up by people: a UUID, an id of GHL (20) or Phorest (22), a date.
 _KEEP = (
     r"(?<![\w-])[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}(?![\w-])"
-    r"|(?<![\w+-])(?=[A-Za-z0-9]*[A-Za-z])[A-Za-z0-9]{20}(?!\w)"
-    r"|(?<![\w+-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?![\w-]*?(?<![A-Za-z])\d{7,}(?![A-Za-z]))[A-Za-z0-9_-]{22}(?![\w-])"
+    r"|(?<![\w+-])(?=\w*[a-z])(?=\w*[A-Z])(?!\w*\d{7})[A-Za-z0-9]{20}(?!\w)"
+    r"|(?<![\w+-])(?=[\w-]*[a-z])(?=[\w-]*[A-Z])(?![\w-]*(?:\d-?){7})[A-Za-z0-9_-]{22}(?![\w-])"
     r"|(?<![\w+-])(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
     r"(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:?\d\d)?)?(?![\w-])"
 )

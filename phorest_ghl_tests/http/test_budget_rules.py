@@ -13,7 +13,6 @@ from phorest_ghl.http.rate_headers import Reading
 from phorest_ghl_tests.http.simulation import START, Simulation, most_in_window
 
 GHL = Limits(requests=100, window_s=10.0, share=0.8, daily=200_000)
-FULL = Limits(requests=100, window_s=10.0, share=0.98, daily=200_000)
 
 limits = st.builds(
     Limits,
@@ -96,21 +95,26 @@ def test_a_lane_saves_nothing_up_while_it_is_silent() -> None:
 
 @pytest.mark.parametrize("shape", ["fixed", "sliding"])
 @pytest.mark.parametrize("latency_s", [0.0, 0.4])
-def test_our_own_use_at_98_percent_never_slows_us_down(shape: str, latency_s: float) -> None:
+@pytest.mark.parametrize(("requests", "expected"), [(100, 588), (25, 138)])
+def test_our_own_use_at_98_percent_never_slows_us_down(
+    shape: str, latency_s: float, requests: int, expected: int
+) -> None:
     """Whatever the vendor's window, its count of what is left must not look like somebody else's requests."""
     arrived: list[float] = []
+    full = replace(GHL, requests=requests, share=0.98)
 
     def answer(run: Simulation, moment: float) -> None:
         arrived.append(moment)
         since = moment - moment % 10.0 if shape == "fixed" else moment - 10.0
-        left = 100 - sum(1 for one in arrived if one >= since)
-        reading = Reading(most=100, left=left, window_s=10.0, daily=200_000, daily_left=200_000 - len(arrived))
-        run.state = absorb(run.state, reading, latency_s, moment + latency_s, FULL)
+        left = requests - sum(1 for one in arrived if one >= since)
+        reading = Reading(most=requests, left=left, window_s=10.0)
+        run.state = absorb(run.state, reading, latency_s, moment + latency_s, full)
+        assert left > 0
 
-    run = Simulation(FULL, on_departure=answer).run([(Lane.CONTACTS, 0.0)] * 4, 60.0)
+    run = Simulation(full, on_departure=answer).run([(Lane.CONTACTS, 0.0)] * 4, 60.0)
     assert run.state.foreign_until == 0.0
     assert run.state.paused_until == 0.0
-    assert run.count() == pytest.approx(588, abs=4)
+    assert run.count() == pytest.approx(expected, abs=4)
 
 
 def test_somebody_elses_requests_slow_us_down_and_are_forgotten_when_they_stop() -> None:
@@ -203,6 +207,12 @@ def test_a_clock_set_back_holds_nobody_up(back: float, lane: Lane) -> None:
     seconds = verdict.seconds if isinstance(verdict, Wait) else 0.0
     assert not isinstance(verdict, Exhausted)
     assert seconds <= 1.0
+
+
+def test_a_pause_of_a_clock_that_was_set_back_is_not_waited_for() -> None:
+    paused = pause(BudgetState(), START, 3000.0)
+    _, verdict = decide(paused, Lane.REST, START - 86_400, GHL, bulk=False)
+    assert isinstance(verdict, Departure)
 
 
 moments = st.floats(0, 4e9, allow_nan=False)

@@ -198,6 +198,27 @@ def test_credentials_are_not_renewed_twice_nor_for_a_missing_scope() -> None:
     assert len(renewals) == 1
 
 
+def test_credentials_are_renewed_once_a_call_even_if_other_faults_come_between() -> None:
+    renewals: list[int] = []
+
+    def renew() -> bool:
+        renewals.append(1)
+        return True
+
+    jwt = {"message": "Invalid JWT"}
+    script = Script(no(401, jwt), no(503), no(401, jwt))
+    assert _failure(session(script, on_auth_error=renew), **GET).category is Category.AUTH
+    assert len(renewals) == 1
+
+
+def test_the_librarys_own_words_are_not_carried_along() -> None:
+    error = _failure(session(Script(httpx.RemoteProtocolError("header of a@example.com"))), **POST)
+    assert error.__cause__ is None
+    assert error.__suppress_context__
+    assert "RemoteProtocolError" in str(error)
+    assert "example" not in str(error)
+
+
 def test_credentials_that_cannot_be_renewed_are_reported() -> None:
     script = Script(no(401, "Bad credentials"))
     assert _failure(session(script, on_auth_error=lambda: False), **GET).category is Category.AUTH
