@@ -60,7 +60,7 @@ class PageWriter:
 
     A row is written only if its content differs and it is not older than the one we hold, so that a page read twice, or
     late, changes nothing. What it replaces goes to `phorest_versions`. `on_change` names further CTEs that may read
-    `incoming`, `before` and `written`.
+    `incoming` (what is news, in typed columns), `before` (the listed rows as we held them) and `written`.
     """
 
     def __init__(
@@ -99,51 +99,66 @@ class PageWriter:
 
 
 def _statement(table: Table, id_fields: Sequence[str], columns: Sequence[Column], on_change: str) -> str:
-    names = [column.name for column in columns]
-    versioned = "version" in names
+    """The statement. Rows that are as we hold them are left out early: they cost no typed column, no lock, no WAL.
+
+    `before` looks ids up by an array: joined, a plan that is kept from when the table was small would read all of it for
+    every page.
+    """
+    held, names = table.name, [column.name for column in columns]
+    deciding = "".join(f", {_expression(column)}" for column in columns if column.name in {"version", "deleted"})
     assignments = ", ".join(f"{name} = excluded.{name}" for name in [*names, "raw", "content_hash"])
-    newer = f" and {table.name}.version <= excluded.version" if versioned else ""
-    tombstone = (
-        f"case when excluded.deleted then coalesce({table.name}.deleted_at, now()) end"
-        if "deleted" in names
-        else "null"
-    )
-    first_tombstone = "case when deleted then now() end" if "deleted" in names else "null::timestamptz"
     return f"""
-    with item as (
-        select item, coalesce(item -> :raw_key, item) as raw
+    with item as materialized (
+        select coalesce({", ".join(f"item ->> '{name}'" for name in id_fields)}) as phorest_id{deciding},
+               item, jsonb_strip_nulls(coalesce(item -> :raw_key, item)) as raw
         from jsonb_array_elements(cast(:document as jsonb) #> cast(:path as text[])) as element(item)
-    ), incoming as materialized (
-        select distinct on (phorest_id) * from (
-            select coalesce({", ".join(f"item ->> '{name}'" for name in id_fields)}) as phorest_id,
-                   {", ".join(_expression(column) for column in columns)},
-                   jsonb_strip_nulls(raw) as raw,
-                   sha256(:outer || sha256(:inner || convert_to(jsonb_strip_nulls(raw)::text, 'UTF8'))) as content_hash
-            from item
-        ) as unpacked
-        order by phorest_id{", version desc" if versioned else ""}
+    ), listed as materialized (
+        select distinct on (phorest_id)
+               *, sha256(:outer || sha256(:inner || convert_to(raw::text, 'UTF8'))) as content_hash
+        from item order by phorest_id{", version desc" if "version" in names else ""}
     ), before as materialized (
-        select {table.name}.* from {table.name} join incoming using (phorest_id)
+        select * from {held} where phorest_id = any(array(select phorest_id from listed))
+    ), incoming as materialized (
+        select listed.phorest_id, {", ".join(_expression(column) for column in columns)},
+               listed.raw, listed.content_hash, {_tombstone("before", "listed", names)} as deleted_at
+        from listed left join before using (phorest_id)
+        where before.phorest_id is null or ({_is_news("before", "listed", names)})
     ), written as (
-        insert into {table.name} (phorest_id, {", ".join(names)}, raw, content_hash, deleted_at)
-        select phorest_id, {", ".join(names)}, raw, content_hash, {first_tombstone} from incoming
+        insert into {held} (phorest_id, {", ".join(names)}, raw, content_hash, deleted_at)
+        select phorest_id, {", ".join(names)}, raw, content_hash, deleted_at from incoming
         on conflict (phorest_id) do update
-        set {assignments}, changed_at = now(), deleted_at = {tombstone}
-        where ({table.name}.content_hash <> excluded.content_hash
-               or {table.name}.deleted_at is distinct from {tombstone})
-              {newer}
+        set {assignments}, changed_at = now(), deleted_at = {_tombstone(held, "excluded", names)}
+        where {_is_news(held, "excluded", names)}
         returning phorest_id
     ), versions as (
         insert into phorest_versions
             (entity_type, phorest_id, version, raw, content_hash, valid_from, valid_to, batch_id)
-        select :entity_type, phorest_id, {"before.version" if versioned else "null"}, before.raw, before.content_hash,
-               before.changed_at, now(), :batch_id
+        select :entity_type, phorest_id, {"before.version" if "version" in names else "null"}, before.raw,
+               before.content_hash, before.changed_at, now(), :batch_id
         from before join written using (phorest_id)
     ){on_change}
-    select (select coalesce(array_agg(phorest_id), '{{}}') from incoming) as ids,
+    select (select coalesce(array_agg(phorest_id), '{{}}') from listed) as ids,
            (select count(*) from written left join before using (phorest_id) where before.phorest_id is null) as inserted,
            (select count(*) from written join before using (phorest_id)) as updated
     """
+
+
+def _tombstone(held: str, new: str, names: Sequence[str]) -> str:
+    """When the row ended: the moment that we hold, if Phorest has said so before."""
+    return (
+        f"case when {new}.deleted then coalesce({held}.deleted_at, now()) end"
+        if "deleted" in names
+        else "null::timestamptz"
+    )
+
+
+def _is_news(held: str, new: str, names: Sequence[str]) -> str:
+    """Whether `new` differs from the row that we hold and is not older than it."""
+    differs = (
+        f"({held}.content_hash <> {new}.content_hash"
+        f" or {held}.deleted_at is distinct from {_tombstone(held, new, names)})"
+    )
+    return f"{differs} and {held}.version <= {new}.version" if "version" in names else differs
 
 
 def _expression(column: Column) -> str:
