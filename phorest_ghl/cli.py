@@ -1,0 +1,157 @@
+"""`phorest-ghl`: every command, its options and its help.
+
+Belongs here: names and options. Does not: what a command does (`commands`).
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phorest_ghl.commands.console import Exit, Out, quiet_logs, run
+from phorest_ghl.settings import Settings, env_example, load_settings
+
+app = typer.Typer(
+    name="phorest-ghl",
+    help="Keeps Phorest and GoHighLevel true to each other.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
+_ENTITIES = ("clients",)
+Entity = Annotated[str, typer.Argument(help=f"What to sync: {', '.join(_ENTITIES)}.")]
+
+
+@app.command()
+def demo(
+    clients: Annotated[int, typer.Option(min=20, max=200_000, help="Clients of the simulated salon.")] = 1500,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same salon.")] = 7,
+    leave: Annotated[bool, typer.Option("--exit", help="End after the table instead of serving the UI.")] = False,
+    port: Annotated[int, typer.Option(help="Port of Dagster's UI; another one is taken if it is in use.")] = 3000,
+    as_json: Json = False,
+) -> None:
+    """Sync a simulated salon to a simulated GHL on this machine, and show it in Dagster."""
+    from phorest_ghl.commands.demo import demo as command  # noqa: PLC0415 - the sandbox is no part of other commands
+
+    out = Out(as_json=as_json)
+    _leave(lambda: command(out, clients=clients, seed=seed, serve=not leave, port=port))
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def sandbox(context: typer.Context) -> None:
+    """Serve both APIs simulated; prints the settings that point the product at them. --help lists its options."""
+    from phorest_ghl.sandbox.__main__ import main as serve  # noqa: PLC0415 - the sandbox is no part of other commands
+
+    raise typer.Exit(serve(context.args))
+
+
+@app.command()
+def init(
+    as_json: Json = False, env_file: Annotated[Path, typer.Option(help="The file to make.")] = Path(".env")
+) -> None:
+    """Make .env with fresh keys, or add the keys that are missing in it."""
+    from phorest_ghl.commands.keys import init as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(env_file, Out(as_json=as_json)))
+
+
+@app.command()
+def plan(
+    entity: Entity = "clients",
+    values: Annotated[bool, typer.Option(help="Show the values, which are personal, instead of masks.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what would be written to GHL, field by field, and write nothing."""
+    from phorest_ghl.commands.sync import plan as command  # noqa: PLC0415 - commands load only what they need
+
+    _known(entity)
+    _leave(lambda: command(_settings(), Out(as_json=as_json), values=values))
+
+
+@app.command()
+def sync(
+    entity: Entity = "clients",
+    workflows_paused: Annotated[
+        bool,
+        typer.Option(
+            "--workflows-paused",
+            help="Confirm, once for a location, that its published workflows are paused or exclude phorest:backfill.",
+        ),
+    ] = False,
+    adopt_fields: Annotated[
+        bool, typer.Option("--adopt-fields", help="Take over custom fields named Phorest … that were not made here.")
+    ] = False,
+    full: Annotated[bool, typer.Option("--full", help="Read everything from Phorest, not only what changed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Import from Phorest, plan, and write to GHL."""
+    from phorest_ghl.commands.sync import sync as command  # noqa: PLC0415 - commands load only what they need
+
+    _known(entity)
+    _leave(
+        lambda: command(
+            _settings(),
+            Out(as_json=as_json),
+            workflows_paused=workflows_paused,
+            adopt_fields=adopt_fields,
+            full=full,
+        )
+    )
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Show the last runs, the location's state, and what waits for a person."""
+    from phorest_ghl.commands.sync import status as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json)))
+
+
+@app.command()
+def dev(port: Annotated[int, typer.Option(help="Port of Dagster's UI.")] = 3000) -> None:
+    """Start the database and Dagster's UI with the settings there are, until Ctrl-C."""
+    from phorest_ghl.commands.dev import dev as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=False), port=port))
+
+
+@app.command("stop-database")
+def stop_database() -> None:
+    """Stop the embedded PostgreSQL; any command starts it again."""
+    from phorest_ghl.assembly import embedded_server  # noqa: PLC0415 - commands load only what they need
+
+    def command() -> Exit:
+        embedded_server(_settings()).stop()
+        return Exit.WELL
+
+    _leave(command)
+
+
+@app.command("settings-example")
+def settings_example() -> None:
+    """Print .env.example, made from the settings there are."""
+    sys.stdout.write(env_example())
+
+
+def main() -> None:
+    """The console script."""
+    quiet_logs()
+    app()
+
+
+def _settings() -> Settings:
+    return load_settings()
+
+
+def _known(entity: str) -> None:
+    if entity not in _ENTITIES:
+        sys.stderr.write(f"There is no entity {entity} to sync yet; there is {', '.join(_ENTITIES)}.\n")
+        raise typer.Exit(Exit.WRONG_USE)
+
+
+def _leave(command: Callable[[], Exit]) -> None:
+    raise typer.Exit(run(command))

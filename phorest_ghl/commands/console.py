@@ -1,0 +1,108 @@
+"""How commands speak: one JSON object on standard output, or text for people; errors as sentences, never a traceback.
+
+Belongs here: output and exit codes. Does not: what is said.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+
+import orjson
+import structlog
+from rich.console import Console
+from sqlalchemy.exc import OperationalError
+
+from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError
+from phorest_ghl.db.keyed import KeyMismatch
+from phorest_ghl.http.budget_postgres import BudgetUnavailableError
+from phorest_ghl.http.errors import ApiError, Category
+from phorest_ghl.http.redaction import redact_event
+from phorest_ghl.phorest.pages import MalformedPage
+from phorest_ghl.settings import SettingsError
+from phorest_ghl.sync.clients import NotConfirmed, NotImported
+from phorest_ghl.sync.consent import ConsentNotHonoured
+from phorest_ghl.sync.registry import ForeignField
+
+
+class Exit(IntEnum):
+    """What a command's exit code says (design §10)."""
+
+    WELL = 0
+    NEEDS_A_PERSON = 1
+    WRONG_USE = 2
+    UNREACHABLE = 3
+
+
+_WRONG_USE = (SettingsError, DatabaseUrlError, KeyMismatch)
+_NEEDS_A_PERSON = (NotConfirmed, NotImported, ConsentNotHonoured, ForeignField, MalformedPage)
+_UNREACHABLE = (DatabaseUnreachable, BudgetUnavailableError)
+_REMOTE_AWAY = frozenset({Category.UNREACHABLE, Category.TRANSIENT, Category.RATE_LIMITED, Category.QUOTA_EXHAUSTED})
+_REMOTE_SETUP = frozenset({Category.AUTH, Category.SCOPE, Category.FORBIDDEN, Category.WRONG_REGION, Category.GONE})
+
+
+_WIDTH = 120
+
+
+class Out:
+    """Where a command writes. With `as_json`, text for people goes to standard error."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.text = Console(stderr=as_json, highlight=False)
+        if not self.text.is_terminal:
+            self.text.width = _WIDTH  # a pipe has no width; the default cuts tables short
+
+    def say(self, message: str) -> None:
+        """A line for people."""
+        self.text.print(message)
+
+    def result(self, document: object) -> None:
+        """The one JSON object, if it was asked for."""
+        if self.as_json:
+            sys.stdout.write(
+                orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode() + "\n"
+            )
+            sys.stdout.flush()
+
+
+def quiet_logs() -> None:
+    """Logs to standard error, warnings and worse, personal values removed."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            redact_event,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer(colors=False),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+
+
+def run(command: Callable[[], Exit]) -> Exit:
+    """Run a command; an error that a user can meet becomes its sentence and its exit code."""
+    try:
+        return command()
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped. What was done is in the journal; the next run goes on from there.\n")
+        return Exit.NEEDS_A_PERSON
+    except (ApiError, *_WRONG_USE, *_NEEDS_A_PERSON, *_UNREACHABLE) as error:
+        sys.stderr.write(f"{error}\n")
+        return exit_code(error)
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
+        sys.stderr.write(f"PostgreSQL ended the connection ({reason}). Start it again, then repeat the command.\n")
+        return Exit.UNREACHABLE
+
+
+def exit_code(error: BaseException) -> Exit:
+    """The exit code that an error stands for."""
+    if isinstance(error, ApiError):
+        if error.category in _REMOTE_AWAY:
+            return Exit.UNREACHABLE
+        return Exit.WRONG_USE if error.category in _REMOTE_SETUP else Exit.NEEDS_A_PERSON
+    if isinstance(error, _WRONG_USE):
+        return Exit.WRONG_USE
+    return Exit.UNREACHABLE if isinstance(error, _UNREACHABLE) else Exit.NEEDS_A_PERSON

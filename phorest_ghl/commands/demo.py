@@ -1,0 +1,213 @@
+"""`demo`: a simulated salon, imported, planned, synced and judged, all of it on this machine.
+
+Belongs here: the demo's story. Does not: anything that a real salon would need.
+
+Its settings are its own and its folder is its own, so that no credential of a real account in the environment or in
+`.env` can ever reach it.
+"""
+
+import os
+import shutil
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, text
+
+from phorest_ghl.assembly import DAGSTER_DATABASE, DATABASE, Runtime, embedded_server, open_runtime
+from phorest_ghl.commands import reports
+from phorest_ghl.commands.console import Exit, Out
+from phorest_ghl.commands.dagster_ui import DagsterUi, dagster_environment, materialize, run_job
+from phorest_ghl.commands.demo_truth import Truth, judge
+from phorest_ghl.commands.keys import HASH_KEY, SECRET_KEY, new_key
+from phorest_ghl.commands.sync import show_plan
+from phorest_ghl.db.embedded import EmbeddedServer
+from phorest_ghl.sandbox.options import SandboxOptions
+from phorest_ghl.sandbox.server import SandboxProcess
+from phorest_ghl.settings import Settings, SettingsError, load_settings, names
+from phorest_ghl.sync.clients import ClientsSync, new_batch_id
+
+FOLDER = Path(".phorest-ghl") / "demo"
+RATE_WINDOW_S = 0.5
+"""GHL's window of 10 s, shrunk twenty times: the same rules, without the wait."""
+_IMPORT, _SYNC = "key:phorest/clients", "key:ghl/contacts"
+
+
+class DemoFailed(Exception):
+    """A step of the demo did not end well; the sentence says which and where its log is."""
+
+
+@dataclass
+class Demo:
+    """One run of the demo in its own folder."""
+
+    clients: int
+    seed: int
+    out: Out
+    folder: Path = FOLDER
+    sandbox: SandboxProcess = field(init=False)
+    settings: Settings = field(init=False)
+    env: dict[str, str] = field(init=False)
+
+    def run(self, *, serve: bool, port: int) -> Exit:
+        """All of it; with `serve`, the UI stays until Ctrl-C. Nothing is left running."""
+        self.out.say("Starting PostgreSQL and the simulated salon.")
+        with ExitStack() as stack:
+            self.sandbox = stack.enter_context(SandboxProcess(self._options()))
+            stack.enter_context(self._database())
+            document = self._story()
+            self.out.result(document)
+            if serve:
+                self._serve(port)
+        return Exit.WELL if document["ok"] else Exit.NEEDS_A_PERSON
+
+    def _story(self) -> dict[str, Any]:
+        self._dagster(_IMPORT, "importing the clients from Phorest")
+        with open_runtime(self.settings) as runtime:
+            self._plan(runtime)
+        self._dagster(_SYNC, "creating the contacts in GHL")
+        most = self.sandbox.control("GET", "/requests")["apis"]["ghl"]["most_in_window"]
+        self.sandbox.control("DELETE", "/requests")
+        self.out.say("Running again, to show that nothing is left to do.")
+        code = run_job("clients", env=self.env, cwd=self.folder, log=self._log)
+        if code != 0:
+            raise DemoFailed(f"The second run failed; {self._log} says why.")
+        return self._report(most)
+
+    def _plan(self, runtime: Runtime) -> None:
+        """Show the plan with a client that cannot write, then confirm what an operator would have to do first."""
+        sync = ClientsSync(runtime.engine, runtime.ghl_reader(), runtime.keyring(), batch_id=new_batch_id())
+        prepared = sync.prepare()
+        show_plan(sync.plan(prepared), prepared, self.settings, self.out, values=False, shown=5)
+        self.out.say("Pausing the salon's workflows that do not exclude the guard tag, as an operator would in GHL.")
+        self.sandbox.control("POST", "/workflows", {"unfiltered": "paused"})
+        sync.confirm_workflows("demo")
+
+    def _dagster(self, assets: str, doing: str) -> None:
+        self.out.say(f"Dagster: {doing}.")
+        if materialize(assets, env=self.env, cwd=self.folder, log=self._log) != 0:
+            raise DemoFailed(f"Dagster failed at {doing}; {self._log} says why.")
+
+    def _report(self, most_in_window: int) -> dict[str, Any]:
+        with open_runtime(self.settings) as runtime, runtime.engine.connect() as connection:
+            first, second = connection.execute(
+                text("""select outcomes, requests, duration_ms from sync_run_summaries order by started_at""")
+            ).all()
+        counts = first.outcomes["counts"]
+        entities = {
+            "clients": {"outcomes": counts, "requests": first.requests, "seconds": round(first.duration_ms / 1000, 3)}
+        }
+        truth = judge(self.sandbox.truth("phorest/clients"), self.sandbox.truth("ghl/contacts"))
+        seen = self.sandbox.control("GET", "/requests")
+        again = {"changes": second.outcomes["counts"]["applied"], "requests": seen["apis"]["ghl"]["requests"]}
+        sent = self.sandbox.control("GET", "/state")["automations"]["sent"]
+        document = {
+            "ok": truth.holds
+            and sent == 0
+            and again["changes"] == 0
+            and not counts["failed"]
+            and not counts["rejected"],
+            "entities": entities,
+            "second_run": again,
+            "truth": truth.document(),
+            "automations": sent,
+            "rate": self._rate(most_in_window),
+        }
+        self._show(document, first.outcomes["reasons"], truth)
+        return document
+
+    def _show(self, document: dict[str, Any], reasons: dict[str, dict[str, int]], truth: Truth) -> None:
+        self.out.text.print(reports.outcomes_table(document["entities"]))
+        self.out.text.print(reports.reasons_table(reasons))
+        again = document["second_run"]
+        self.out.say(f"Second run: {again['changes']} changes, {again['requests']} requests to GHL.")
+        self.out.say(
+            f"Truth: {truth.syncable} syncable clients, {truth.on_one_contact} on exactly one contact, {truth.twice} on more, "
+            f"{truth.missing} missing. Messages that GHL would have sent: {document['automations']}."
+        )
+        rate = document["rate"]
+        self.out.say(
+            f"Pace: at most {rate['used']} requests in a window of {rate['window_s']:g} s, of {rate['limit']} allowed "
+            f"(GHL's own window is 10 s; the demo shrinks it)."
+        )
+        self.out.say("As planned." if document["ok"] else "This is not what was planned.")
+
+    def _rate(self, most_in_window: int) -> dict[str, Any]:
+        """The most requests of ours in any window of GHL's, what GHL allows in one, and our part of it."""
+        settings = self.settings
+        return {
+            "used": most_in_window,
+            "limit": settings.ghl_rate_limit,
+            "window_s": settings.ghl_rate_window_s,
+            "share": settings.ghl_budget_share,
+        }
+
+    def _serve(self, port: int) -> None:
+        ui = DagsterUi(port=port, env=self.env, cwd=self.folder, log=self._log)
+        try:
+            self.out.say("Starting Dagster's UI; this takes some 20 seconds.")
+            ui.wait_until_ready()
+            self.out.say(
+                f"Dagster's UI: {ui.url}/asset-groups   The salon's truth: {self.sandbox.url}/   Ctrl-C ends it all."
+            )
+            ui.wait()
+        except KeyboardInterrupt:
+            self.out.say("Ending everything.")
+        finally:
+            ui.stop()
+
+    @contextmanager
+    def _database(self) -> Generator[None]:
+        """A server of the demo's own with two fresh databases; stopped at the end."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._log.unlink(missing_ok=True)
+        shutil.rmtree(self.folder / "dagster", ignore_errors=True)
+        values = {
+            **self.sandbox.settings,
+            "GHL_RATE_WINDOW_S": str(RATE_WINDOW_S),
+            "PHOREST_GHL_STATE_DIR": str(self.folder.resolve()),
+            HASH_KEY: new_key(),
+            SECRET_KEY: new_key(),
+        }
+        self.settings = load_settings(values, env_file=None)
+        server = embedded_server(self.settings)
+        server.start()
+        try:
+            _recreate(server, DATABASE, DAGSTER_DATABASE)
+            with open_runtime(self.settings) as runtime:
+                dagster_url = runtime.urls.dagster
+            foreign = set(names())
+            environ = {name: value for name, value in os.environ.items() if name not in foreign}
+            self.env = dagster_environment(self.folder / "dagster", dagster_url, {**environ, **values})
+            yield
+        finally:
+            server.stop()
+
+    def _options(self) -> SandboxOptions:
+        return SandboxOptions(clients=self.clients, seed=self.seed, rate_window_s=RATE_WINDOW_S)
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "dagster.log"
+
+
+def demo(out: Out, *, clients: int, seed: int, serve: bool, port: int) -> Exit:
+    """Run the demo; exit code 0 only if the sandbox's truth equals what was planned."""
+    try:
+        return Demo(clients, seed, out).run(serve=serve, port=port)
+    except DemoFailed as failed:
+        raise SettingsError(str(failed)) from failed
+
+
+def _recreate(server: EmbeddedServer, *databases: str) -> None:
+    engine = create_engine(server.url("postgres"), isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            for name in databases:
+                connection.execute(text(f'drop database if exists "{name}" with (force)'))
+    finally:
+        engine.dispose()
+    for name in databases:
+        server.ensure_database(name)

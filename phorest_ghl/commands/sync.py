@@ -1,0 +1,133 @@
+"""`plan`, `sync` and `status`: what would be done, doing it, and how it went.
+
+Belongs here: the commands' flow. Does not: any step of it.
+"""
+
+import getpass
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.progress import Progress
+from rich.table import Table
+from sqlalchemy import Connection, text
+
+from phorest_ghl.assembly import Runtime, open_runtime
+from phorest_ghl.commands import reports
+from phorest_ghl.commands.console import Exit, Out
+from phorest_ghl.phorest.importer import Importer, ImportResult
+from phorest_ghl.settings import Settings
+from phorest_ghl.sync.clients import ClientsSync, Prepared, new_batch_id
+from phorest_ghl.sync.plan import Plan
+from phorest_ghl.sync.summary import RunResult
+
+
+def plan(settings: Settings, out: Out, *, values: bool, do_import: bool = True) -> Exit:
+    """Import, compare and show; nothing is written to GHL."""
+    with open_runtime(settings) as runtime:
+        if do_import:
+            import_clients(runtime, out)
+        sync = ClientsSync(runtime.engine, runtime.ghl_reader(), runtime.keyring(), batch_id=new_batch_id())
+        prepared = sync.prepare()
+        made = sync.plan(prepared)
+    document = reports.plan_document(made, prepared, settings, values=values)
+    show_plan(made, prepared, settings, out, values=values)
+    out.result(document)
+    return Exit.NEEDS_A_PERSON if made.reviews else Exit.WELL
+
+
+def show_plan(made: Plan, prepared: Prepared, settings: Settings, out: Out, *, values: bool, shown: int = 20) -> None:
+    """The plan for people: counts, time at the budget, what stops it, the first changes."""
+    document = reports.plan_document(made, prepared, settings)
+    out.text.print(reports.plan_table(made))
+    if made.changes:
+        out.text.print(reports.changes_table(made, values=values, shown=shown))
+    out.say(f"{made.requests} requests: about {_duration(document['minutes'])} at this location's budget.")
+    for guard in document["guards"]:
+        out.say(f"An apply would be refused: {guard}.")
+
+
+def sync(
+    settings: Settings, out: Out, *, workflows_paused: bool, adopt_fields: bool, full: bool, do_import: bool = True
+) -> Exit:
+    """Import, plan and apply the clients."""
+    started = datetime.now(UTC)
+    with open_runtime(settings) as runtime:
+        imported = import_clients(runtime, out, full=full) if do_import else None
+        road = ClientsSync(runtime.engine, runtime.ghl(), runtime.keyring(), batch_id=new_batch_id(started))
+        if workflows_paused:
+            road.confirm_workflows(getpass.getuser())
+        prepared = road.prepare(adopt_fields=adopt_fields)
+        made = road.plan(prepared)
+        show_plan(made, prepared, settings, out, values=False)
+        result = _apply(road, made, prepared, started, out)
+    entities = {"clients": reports.run_document(result)}
+    out.text.print(reports.outcomes_table(entities))
+    out.text.print(reports.reasons_table(result.reasons))
+    out.result({"ok": not result.needs_a_person, "entities": entities})
+    if result.error:
+        out.say(f"The run ended early: {result.error}")
+    incomplete = imported is not None and not imported.complete
+    return Exit.NEEDS_A_PERSON if result.needs_a_person or incomplete else Exit.WELL
+
+
+def status(settings: Settings, out: Out) -> Exit:
+    """The last runs, the location's state, and what waits for somebody."""
+    with open_runtime(settings) as runtime, runtime.engine.connect() as connection:
+        document = _status(connection)
+    table = Table("run", "entity", "status", "total", "ok", "skipped", "failed", "requests", title_justify="left")
+    for run in document["runs"]:
+        table.add_row(*(str(run[name]) for name in ("batch_id", "entity_type", "status", "total_count", "success_count")),
+                      *(str(run[name]) for name in ("skipped_count", "failed_count", "requests")))  # fmt: skip
+    out.text.print(table)
+    for location in document["locations"]:
+        out.say(f"Location {location['location_id']} is {location['mode']}.")
+    for waiting in document["work_items"]:
+        out.say(f"{waiting['items']} records wait: {waiting['cause']}.")
+    out.result(document)
+    return Exit.NEEDS_A_PERSON if document["work_items"] else Exit.WELL
+
+
+def import_clients(runtime: Runtime, out: Out, *, full: bool = False) -> ImportResult:
+    """Import what the clients cron brings; the clients' own result."""
+    importer = Importer(runtime.engine, runtime.phorest(), runtime.keyring(), batch_id=new_batch_id())
+    result = importer.clients(full=full)["client"]
+    out.say(
+        f"Imported from Phorest: {result.seen} clients seen, {result.inserted} new, {result.updated} changed, "
+        f"{len(result.set_aside)} set aside."
+    )
+    for page, reason in result.failed_pages.items():
+        out.say(
+            f"Page {page} of the clients could not be read: {reason}. The next run reads everything again from here."
+        )
+    return result
+
+
+def _apply(road: ClientsSync, made: Plan, prepared: Prepared, started: datetime, out: Out) -> RunResult:
+    if not out.text.is_terminal or not made.changes:
+        return road.apply(made, prepared, started_at=started)
+    with Progress(console=out.text, transient=True) as bar:
+        task = bar.add_task("Writing to GHL", total=len(made.changes))
+        return road.apply(
+            made,
+            prepared,
+            started_at=started,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _duration(minutes: float) -> str:
+    return f"{minutes:g} minutes" if minutes >= 1 else f"{minutes * 60:.0f} seconds"
+
+
+def _status(connection: Connection) -> dict[str, Any]:
+    def rows(sql: str) -> list[dict[str, Any]]:
+        return [dict(row) for row in connection.execute(text(sql)).mappings()]
+
+    return {
+        "runs": rows("""select batch_id, entity_type, status, total_count, success_count, skipped_count, failed_count,
+                               requests, started_at, completed_at, last_error
+                        from sync_run_summaries order by created_at desc limit 10"""),
+        "locations": rows("select location_id, mode, mirrored_at, workflows_confirmed_at from ghl_locations"),
+        "work_items": rows("""select cause, count(*) as items from work_items where state = 'open'
+                              group by cause order by cause"""),
+    }
