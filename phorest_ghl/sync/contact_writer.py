@@ -136,7 +136,7 @@ class ContactWriter:
         """A contact that was read by id and carries our id: the create happened."""
         settings = consent.settings(change.desired.blocked)
         self._require_consent(change.desired, contact, settings)
-        self._keeper.kept(change, contact, action=action, seen_by="read")
+        self._keeper.kept(change, contact, action=action, seen_by="read", proved=True)
         return Applied()
 
     def _confirmed(
@@ -169,12 +169,12 @@ class ContactWriter:
             settings: dict[str, DndSetting] | None = None
             if change.read_first:
                 held = self._client.contact(ghl_id)
+                self._keeper.seen(held, "read")  # a block that stands at an address we replace must outlive it (S9)
                 if held.dnd_settings is None:
                     return self._consent_unknown(desired, held)
                 settings = consent.tightened(desired.blocked, held.dnd_settings)
                 if settings == held.dnd_settings and all(diff.facet is Facet.CONSENT for diff in change.diffs):
-                    self._keeper.seen(held, "read")  # all is closed that should be; it was only not known to be
-                    return Unchanged()
+                    return Unchanged()  # all is closed that should be; it was only not known to be
             answer = self._put(desired, ghl_id, self._update_body(change, settings))
         except ApiError as error:
             if error.category is Category.GONE:
@@ -208,7 +208,7 @@ class ContactWriter:
             )
             self._keeper.refused(change.desired, ADOPTION, reason, other=found)
             return Rejected("the contact lacks the guard tag")
-        self._keeper.kept(change, found, action="remap", seen_by="read")
+        self._keeper.kept(change, found, action="remap", seen_by="read", proved=True)
         return Applied()
 
     def _link(self, change: PlannedChange) -> Outcome:

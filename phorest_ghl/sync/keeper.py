@@ -67,9 +67,12 @@ class Keeper:
         action: str,
         seen_by: SeenBy,
         vendor_date: datetime | None = None,
+        proved: bool = False,
     ) -> None:
-        """A write that GHL acknowledged, or a contact that was proved to be ours."""
-        in_transaction(self.engine, lambda c: self._kept(c, change, contact, action, seen_by, vendor_date))
+        """A write that GHL acknowledged, or a contact that was `proved` to be ours, whatever it was made with then."""
+        in_transaction(
+            self.engine, lambda c: self._kept(c, change, contact, action, seen_by, vendor_date, proved=proved)
+        )
 
     def seen(self, contact: Contact, seen_by: SeenBy) -> None:
         """A contact as it was read or answered, where nothing else is to be kept."""
@@ -121,6 +124,8 @@ class Keeper:
         action: str,
         seen_by: SeenBy,
         vendor_date: datetime | None,
+        *,
+        proved: bool,
     ) -> None:
         desired = change.desired
         self._store(connection, contact, seen_by)
@@ -143,6 +148,8 @@ class Keeper:
             causes=CAUSES,
             location_id=self.location.location_id,
         )
+        if proved:
+            return  # what differs was not refused: the next plan sends it
         for name in sorted(lost):
             kind = "GHL did not keep a field"
             self.ledger.note_finding(
