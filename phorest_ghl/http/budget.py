@@ -56,7 +56,7 @@ class Budget(Protocol):
         ...
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        """Take note of what an answer's headers say about the bucket (header names in lower case)."""
+        """Take note of what an answer's headers say about the bucket (header names in lower case); never raises."""
         ...
 
     def pause(self, seconds: float) -> None:

@@ -86,14 +86,21 @@ class PostgresBudget:
                 return
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        """Take note of an answer's headers, for all processes: with the next request, or at once if nothing is left."""
+        """Take note of an answer's headers, for all processes: with the next request, or at once if nothing is left.
+
+        Never raises: without the database the note is kept for the next request.
+        """
         reading = read_rate_headers(headers)
         if reading is None:
             return
+        self._reading = (reading, self._clock())
         if reading.urgent:
-            self._change(lambda state, now: (absorb(state, reading, 0.0, now, self._limits), None))
-        else:
-            self._reading = (reading, self._clock())
+            try:
+                self._change(lambda state, now: (self._noted(state, now), None))
+            except BudgetUnavailableError as error:
+                # The answer at hand may be of a create that happened; it must not be lost over its headers.
+                self._reading = (reading, self._clock())
+                _log.warning("budget_headers_kept_back", key=self._key, error=str(error))
 
     def pause(self, seconds: float) -> None:
         """Hold everybody back for so many seconds, in all processes."""
@@ -138,12 +145,16 @@ class PostgresBudget:
     def _decided(
         self, state: BudgetState, lane: Lane, now: float, *, bulk: bool
     ) -> tuple[BudgetState, tuple[Verdict, float]]:
-        noted, self._reading = self._reading, None
-        if noted is not None:
-            reading, seen = noted
-            state = absorb(state, reading, max(0.0, self._clock() - seen), now, self._limits)
-        state, verdict = decide(state, lane, now, self._limits, bulk)
+        state, verdict = decide(self._noted(state, now), lane, now, self._limits, bulk)
         return state, (verdict, now)
+
+    def _noted(self, state: BudgetState, now: float) -> BudgetState:
+        """The state with the last answer's headers in it, if they are not in it yet."""
+        noted, self._reading = self._reading, None
+        if noted is None:
+            return state
+        reading, seen = noted
+        return absorb(state, reading, max(0.0, self._clock() - seen), now, self._limits)
 
     def _exhausted(self, verdict: Exhausted, now: float, *, bulk: bool) -> ApiError:
         until = datetime.fromtimestamp(verdict.until, UTC)

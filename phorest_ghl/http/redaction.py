@@ -137,7 +137,10 @@ def _redacted(value: object) -> object:
         return redact(value)
     if isinstance(value, Mapping):
         members = cast("Mapping[object, object]", value)
-        return {k: HIDDEN if _hides(k) and v is not None else _redacted(v) for k, v in members.items()}
+        return {
+            redact(str(key)): HIDDEN if _hides(key) and member is not None else _redacted(member)
+            for key, member in members.items()
+        }
     if isinstance(value, list | tuple | set | frozenset):
         return [_redacted(member) for member in cast("list[object]", value)]
     if isinstance(value, bytes):

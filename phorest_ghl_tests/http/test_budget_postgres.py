@@ -220,7 +220,13 @@ def test_a_restarted_server_is_found_again_and_one_that_stays_away_is_named(stat
         sleep=slept.append,
         clock=lambda: sum(slept),
     )
+    budget.observe({"x-ratelimit-daily-remaining": "0"})  # of a create that happened: its answer must not be lost
+    slept.clear()
     with pytest.raises(BudgetUnavailableError, match="did not answer for 30 s") as raised:
         budget.acquire(Lane.REST)
     assert sum(slept) == pytest.approx(30.0, abs=0.3)
     assert "s3cret" not in str(raised.value)
+    server.start()
+    with pytest.raises(ApiError, match="quota exhausted"):
+        budget.acquire(Lane.REST)
+    budget.close()

@@ -137,6 +137,7 @@ def test_log_events_are_redacted_wherever_the_value_hides() -> None:
             "first_name": "Aoife",
             "nested": {"phone": "1", "text": ["x@example.com", ("y@example.com",)], "lastName": None},
             "raw": b"z@example.com",
+            "headers_seen": {"x-ratelimit-limit-global_me@example.com": "500"},
             "error": ValueError("w@example.com"),
         },
     )
@@ -150,6 +151,7 @@ def test_log_events_are_redacted_wherever_the_value_hides() -> None:
         "first_name": "[hidden]",
         "nested": {"phone": "[hidden]", "text": ["[email]", ["[email]"]], "lastName": None},
         "raw": "[email]",
+        "headers_seen": {"[email]": "500"},
         "error": "[email]",
     }
 
