@@ -1,0 +1,139 @@
+"""The two assets, run by Dagster in this process against a sandbox and a real PostgreSQL."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from phorest_ghl.assembly import Runtime, open_runtime
+from phorest_ghl.definitions import build_defs
+from phorest_ghl.sandbox.options import SandboxOptions
+from phorest_ghl.sandbox.server import SandboxServer
+from phorest_ghl.sync.clients import ClientsSync, new_batch_id
+from phorest_ghl_tests.support.databases import Database
+from phorest_ghl_tests.support.salons import IMPATIENT, WINDOW_S, salon_settings
+
+CONTACTS = dg.AssetKey(["ghl", "contacts"])
+CLIENTS = dg.AssetKey(["phorest", "clients"])
+
+
+@pytest.fixture
+def sandbox() -> Iterator[SandboxServer]:
+    with SandboxServer(SandboxOptions(clients=60, seed=3, rate_window_s=WINDOW_S)) as server:
+        yield server
+
+
+@pytest.fixture
+def salon(sandbox: SandboxServer, database: Database) -> Iterator[Runtime]:
+    with open_runtime(salon_settings(sandbox.settings, database.url), retry=IMPATIENT) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def run(salon: Runtime, instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
+    job = build_defs(resources={"salon": salon}).resolve_job_def("clients")
+    return job.execute_in_process(instance=instance, raise_on_error=False, run_config={"ops": config})
+
+
+def confirm(salon: Runtime) -> None:
+    ClientsSync(salon.engine, salon.ghl(), salon.keyring(), batch_id=new_batch_id()).confirm_workflows("a test")
+
+
+def metadata(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> dict[str, Any]:
+    found = [e for e in result.get_asset_materialization_events() if e.asset_key == key]
+    assert len(found) == 1
+    return {name: value.value for name, value in found[0].materialization.metadata.items()}
+
+
+def failure_of(result: dg.ExecuteInProcessResult, step: str) -> str:
+    event = next(e for e in result.get_step_failure_events() if e.step_key == step)
+    error = event.step_failure_data.error
+    texts = []
+    while error is not None:
+        texts.append(error.message)
+        error = error.cause
+    data = event.step_failure_data.user_failure_data
+    return " ".join([*texts, (data.description or "") if data else ""])
+
+
+def test_a_run_imports_and_syncs_and_reports_the_same_numbers_as_the_truth(
+    sandbox: SandboxServer, salon: Runtime, instance: dg.DagsterInstance
+) -> None:
+    confirm(salon)
+    result = run(salon, instance)
+    assert result.success
+    imported, synced = metadata(result, CLIENTS), metadata(result, CONTACTS)
+    assert imported["rows_seen"] == imported["rows_inserted"] == imported["dagster/row_count"] == 61
+    assert synced["items"] == 61
+    kinds = ("applied", "unchanged", "skipped", "deferred", "rejected", "failed")
+    assert sum(synced[f"outcome_{kind}"] for kind in kinds) == 61
+    assert synced["planned_create"] == synced["requests"] == len(sandbox.truth("ghl/contacts"))
+    assert synced["reviews"] == 0
+
+
+def test_a_second_run_changes_nothing_and_says_so(salon: Runtime, instance: dg.DagsterInstance) -> None:
+    confirm(salon)
+    run(salon, instance)
+    again = run(salon, instance)
+    assert again.success
+    synced = metadata(again, CONTACTS)
+    assert synced["outcome_applied"] == synced["requests"] == 0
+    assert synced["outcome_unchanged"] > 0
+
+
+def test_both_checks_are_evaluated_and_pass(salon: Runtime, instance: dg.DagsterInstance) -> None:
+    confirm(salon)
+    result = run(salon, instance)
+    checks = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
+    assert checks == {"read_completely": True, "outcomes_add_up": True}
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(
+    sandbox: SandboxServer, salon: Runtime, instance: dg.DagsterInstance
+) -> None:
+    result = run(salon, instance, ghl__contacts={"config": {"dry_run": True}})
+    assert result.success
+    planned = metadata(result, CONTACTS)
+    assert planned["planned_create"] > 0
+    assert planned["planned_requests"] == planned["planned_create"]
+    assert sandbox.truth("ghl/contacts") == []
+    writes = [r for r in sandbox.control("GET", "/requests")["requests"] if r["api"] == "ghl" and r["method"] != "GET"]
+    assert {row["route"] for row in writes} <= {"/contacts/search"}
+
+
+def test_the_first_sync_refuses_until_the_workflows_are_confirmed(
+    sandbox: SandboxServer, salon: Runtime, instance: dg.DagsterInstance
+) -> None:
+    result = run(salon, instance)
+    assert not result.success
+    assert "--workflows-paused" in failure_of(result, "ghl__contacts")
+    assert sandbox.truth("ghl/contacts") == []
+
+
+def test_a_wrong_password_fails_the_import_with_a_sentence_and_without_a_retry(
+    sandbox: SandboxServer, database: Database, instance: dg.DagsterInstance
+) -> None:
+    settings = salon_settings({**sandbox.settings, "PHOREST_CLIENT_SECRET": "wrong"}, database.url)
+    with open_runtime(settings, retry=IMPATIENT) as salon:
+        result = run(salon, instance)
+    assert not result.success
+    said = failure_of(result, "phorest__clients")
+    assert "check the credentials" in said
+    assert "wrong" not in said.replace("wrong_region", "")
+
+
+def test_no_personal_value_of_a_client_reaches_the_event_log(
+    sandbox: SandboxServer, salon: Runtime, instance: dg.DagsterInstance
+) -> None:
+    confirm(salon)
+    result = run(salon, instance)
+    everything = " ".join(str(event) for event in result.all_events)
+    for client in sandbox.truth("phorest/clients"):
+        for value in (client["truth"]["email"], client["truth"]["phone"]):
+            assert value is None or value not in everything

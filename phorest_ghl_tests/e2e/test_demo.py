@@ -1,0 +1,48 @@
+"""The demo as a newcomer sees it: one command, real processes, the sandbox's truth, and nothing left behind."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from phorest_ghl_tests.e2e.stack import Command, Dagster, eventually, processes_in, run
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+
+def test_the_demo_ends_well_only_because_the_sandbox_says_so(desk: Path) -> None:
+    done = run("demo", "--exit", "--json", "--clients", "200", "--seed", "5", cwd=desk)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["ok"] is True
+    truth = document["truth"]
+    assert truth["syncable"] == truth["on_one_contact"] > 100
+    assert truth["twice"] == truth["missing"] == 0
+    outcomes = document["entities"]["clients"]["outcomes"]
+    assert sum(outcomes.values()) == 201
+    assert outcomes["failed"] == outcomes["rejected"] == 0
+    assert document["second_run"]["changes"] == 0
+    assert document["second_run"]["requests"] <= 3
+    assert document["automations"] == 0
+    assert document["rate"]["used"] <= document["rate"]["limit"]
+    assert processes_in(desk) == []
+
+
+def test_the_demo_never_uses_the_credentials_of_a_real_account(desk: Path) -> None:
+    """Settings of the environment and of .env are another account's; a demo that read them would write to it."""
+    (desk / ".env").write_text("GHL_API_BASE_URL=https://unreachable.invalid\nGHL_LOCATION_ID=real\n", encoding="utf-8")
+    done = run("demo", "--exit", "--json", "--clients", "20", cwd=desk, GHL_PRIVATE_TOKEN="pit-real", DATABASE_URL="x")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["ok"] is True
+
+
+def test_the_demo_serves_dagster_until_it_is_interrupted_and_leaves_nothing_running(desk: Path) -> None:
+    with Command("demo", "--clients", "60", "--port", "0", cwd=desk) as demo:
+        url = eventually(lambda: demo.said(r"Dagster's UI: (\S+?)/asset-groups"), seconds=150, what="the UI's address")
+        dagster = Dagster(url)
+        assert dagster.latest_metadata("ghl", "contacts")["outcome_applied"] == 0  # the second run's
+        assert dagster.latest_metadata("phorest", "clients")["rows_seen"] is not None
+        run_id = dagster.launch("clients")
+        assert dagster.ended(run_id) == "SUCCESS"
+        demo.interrupt()
+    assert processes_in(desk) == []
