@@ -1,0 +1,59 @@
+"""A process that imports and syncs, made to be killed.
+
+Belongs here: starting it quickly and killing it with -9. It is forked from a server that has everything imported, so that
+a kill costs a fraction of a second and not the start of a Python.
+"""
+
+import contextlib
+import multiprocessing
+import time
+from collections.abc import Callable, Generator
+from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
+
+import structlog
+
+from phorest_ghl.assembly import open_runtime
+from phorest_ghl.phorest.importer import Importer
+from phorest_ghl.settings import load_settings
+from phorest_ghl.sync.clients import ClientsSync, new_batch_id
+from phorest_ghl_tests.sync.rig import LAG_S, RETRY
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload([__name__])
+
+
+def live(environ: dict[str, str], jobs: tuple[str, ...]) -> None:
+    """What the process does: the jobs, with the product's own parts."""
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
+    with open_runtime(load_settings(environ, None), retry=RETRY) as runtime:
+        keyring = runtime.keyring()
+        if "import" in jobs:
+            Importer(runtime.engine, runtime.phorest(), keyring, batch_id=new_batch_id()).clients()
+        if "sync" in jobs:
+            sync = ClientsSync(runtime.engine, runtime.ghl(), keyring, batch_id=new_batch_id(), lag_s=LAG_S)
+            sync.confirm_workflows("a test")
+            prepared = sync.prepare()
+            sync.apply(sync.plan(prepared), prepared, started_at=datetime.now(UTC))
+
+
+@contextlib.contextmanager
+def victim(environ: dict[str, str], *jobs: str) -> Generator[BaseProcess]:
+    """A process that lives for the block, and not a moment longer."""
+    process = _forks.Process(target=live, args=(environ, jobs), daemon=True)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join(30)
+        process.close()
+
+
+def wait_for(condition: Callable[[], bool], process: BaseProcess, *, seconds: float = 30) -> None:
+    """Wait until something is so; fails if the process ends first."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert process.is_alive(), "the process ended before it got there"
+        assert time.monotonic() < limit, f"it did not get there within {seconds:g} s"
+        time.sleep(0.005)
