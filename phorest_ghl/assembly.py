@@ -7,7 +7,7 @@ import base64
 import binascii
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine
@@ -79,7 +79,7 @@ class Runtime:
 
     def __init__(self, settings: Settings, *, retry: RetryPolicy | None = None) -> None:
         self.settings = settings
-        self._retry = retry or RetryPolicy(window_s=settings.ghl_rate_window_s)
+        self._retry = retry or RetryPolicy()
         self._parts = ExitStack()
         self.urls = start_database(settings)
         self.engine = self._open_engine()
@@ -106,7 +106,7 @@ class Runtime:
             base_url=str(settings.phorest_api_base_url),
             auth=basic_auth(str(settings.phorest_client_id), settings.secret("PHOREST_CLIENT_SECRET")),
             budget=self._budget(f"phorest:{settings.phorest_business_id}", limits),
-            retry=self._retry,
+            retry=replace(self._retry, window_s=limits.window_s),
         )
         return PhorestClient(self._parts.enter_context(session), str(settings.phorest_business_id))
 
@@ -136,7 +136,7 @@ class Runtime:
             base_url=settings.ghl_api_base_url,
             auth=private_token(settings.secret("GHL_PRIVATE_TOKEN")),
             budget=self._budget(f"ghl:{settings.ghl_location_id}", limits),
-            retry=self._retry,
+            retry=replace(self._retry, window_s=limits.window_s),
         )
         return self._parts.enter_context(session)
 
