@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from random import Random
 from typing import Any, Protocol
 
+import httpx
+
 from phorest_ghl.sandbox.control import Control
 from phorest_ghl.sandbox.faults import Fault, Faults
 from phorest_ghl.sandbox.ghl.gate import GhlApi
@@ -61,6 +63,8 @@ class SandboxApp:
         self.faults = Faults(Random(world.options.seed), self.routes)  # noqa: S311
         self.observed = Observed({"phorest": 1.0, "ghl": world.options.rate_window_s})
         self.control = Control(world, self.faults, self.observed, self.routes)
+        self._postman: httpx.AsyncClient | None = None
+        self._posts: set[asyncio.Future[None]] = set()
         self._half_latency = world.options.latency_ms / 2_000
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -99,7 +103,20 @@ class SandboxApp:
         trace = "" if reply is None else str(reply.headers.get("x-phorest-trace-id") or _trace(reply))
         entry = (api.name, request.method, name.partition(" ")[2], status)
         self.observed.note(entry, at=self.world.clock.now().isoformat(), arrived=arrived, trace=trace)
+        if self.world.webhooks.pending:
+            self._post_events()
         await self._send_or_break(send, reply, fault)
+
+    def _post_events(self) -> None:
+        """Deliver in the background: the vendor's answer does not wait for the receiver's."""
+        if self._postman is None:
+            self._postman = httpx.AsyncClient(timeout=10.0)
+        while self.world.webhooks.pending:
+            task = asyncio.ensure_future(
+                self.world.webhooks.deliver(self._postman, *self.world.webhooks.pending.popleft())
+            )
+            self._posts.add(task)
+            task.add_done_callback(self._posts.discard)
 
     def _reply(
         self, api: Api, request: Request, found: tuple[Route, list[str]] | None, fault: Fault | None

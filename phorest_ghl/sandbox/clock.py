@@ -23,6 +23,11 @@ class Clock:
         """The present instant in UTC."""
         return datetime.fromtimestamp(self.seconds(), UTC)
 
+    @staticmethod
+    def moment(milliseconds: int) -> datetime:
+        """The UTC instant of epoch milliseconds."""
+        return datetime.fromtimestamp(milliseconds / 1_000, UTC)
+
     def advance(self, by: timedelta) -> None:
         """Move the clock forward.
 

@@ -51,6 +51,8 @@ class Control:
             ("GET", "/workflows", lambda _, __: Reply(200, {"workflows": self.world.automations.workflows()})),
             ("POST", "/workflows", self._publish),
             ("POST", "/tokens", self._make_token),
+            ("GET", "/webhooks", lambda _, __: Reply(200, self.world.webhooks.describe())),
+            ("POST", "/webhooks", lambda request, _: Reply(200, self.world.webhooks.configure(_object(request)))),
             ("GET", "/phorest/{kind}", lambda _, ids: self._truth("phorest", ids[0])),
             ("GET", "/ghl/{kind}", lambda _, ids: self._truth("ghl", ids[0])),
             ("PATCH", "/phorest/{kind}/{id}", self._patch("phorest")),

@@ -68,6 +68,8 @@ class Switches:
     ghl_secondary_email_swaps: bool = True
     ghl_slot_taken_status: Literal[400, 422] = 400
     ghl_event_range_days: int = 0
+    ghl_notes_as_html: bool = False
+    ghl_installed_by: Literal["Location", "Company"] = "Location"
     ghl_location_token_refresh: bool = False
     ghl_webhook_retry_s: float = 600.0
     ghl_webhook_retries: int = 6

@@ -24,6 +24,7 @@ from phorest_ghl.sandbox.generate.clients import Surroundings, country_of, make_
 from phorest_ghl.sandbox.ids import ghl_id, phorest_id, uuid_text
 from phorest_ghl.sandbox.options import SandboxOptions
 from phorest_ghl.sandbox.store import Journal, Row, Store
+from phorest_ghl.sandbox.webhooks import Webhooks
 
 _PHOREST_STORES = (
     "branches", "clients", "categories", "staff", "services", "service_categories", "products", "rooms", "appointments",
@@ -87,6 +88,14 @@ class World:
         self.tag_names: set[str] = set()
         self._truths: tuple[tuple[int, int], Truths] | None = None
         self._generate(made_at)
+        self.webhooks = Webhooks(
+            clock=self.clock,
+            switches=self.switches,
+            tokens=self.ghl["tokens"],
+            deliveries=self.ghl["deliveries"],
+            settings=self.settings,
+            app=(self.credentials.app_id, self.location["id"]),
+        )
         if self.journal is not None:
             self._replay(self.journal, header)
         self.tag_names.update(row["name"] for row in self.ghl["tags"].rows.values())

@@ -27,6 +27,7 @@ def save_new(world: World, row: Row) -> None:
     if world.switches.ghl_create_fires_dnd and (row["dnd"] or row["dndSettings"]):
         world.automations.fire("DND", row, at=at)
     define_tags(world, row["tags"])
+    world.webhooks.contact("ContactCreate", row)
 
 
 def save_changed(world: World, before: Row, changed: Row) -> Row:
@@ -36,14 +37,22 @@ def save_changed(world: World, before: Row, changed: Row) -> Row:
         return before
     row["dateUpdated"] = exact_instant(world.clock.now())
     at = _store(world, row)
+    fields = changed_fields(before, row)
     for tag in row["tags"]:
         if tag not in before["tags"]:
             world.automations.fire("tag added", row, at=at, detail=tag)
-    for name in changed_fields(before, row):
+    for name in fields:
         world.automations.fire("field changed", row, at=at, detail=name)
+    define_tags(world, row["tags"])
+    if fields:
+        world.webhooks.contact("ContactUpdate", row)
+    if row["tags"] != before["tags"]:
+        world.webhooks.contact("ContactTagUpdate", row)
     if (row["dnd"], row["dndSettings"]) != (before["dnd"], before["dndSettings"]):
         world.automations.fire("DND", row, at=at)
-    define_tags(world, row["tags"])
+        world.webhooks.contact("ContactDndUpdate", row)
+    elif row.get("inboundDndSettings") != before.get("inboundDndSettings"):
+        world.webhooks.inbound_dnd(row)
     return row
 
 
@@ -56,6 +65,7 @@ def delete(world: World, row: Row) -> None:
         store = world.ghl[name]
         for child in [child["id"] for child in store.rows.values() if child.get("contactId") == key]:
             store.remove(child)
+    world.webhooks.contact("ContactDelete", row)
 
 
 def changed_fields(before: Row, row: Row) -> list[str]:

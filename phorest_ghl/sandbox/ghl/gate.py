@@ -6,7 +6,19 @@ Belongs here: what happens before and after any operation. Does not belong here:
 from collections import defaultdict
 from dataclasses import dataclass
 
-from phorest_ghl.sandbox.ghl import contacts, custom_fields, locations, search, tags
+from phorest_ghl.sandbox.ghl import (
+    calendars,
+    contacts,
+    custom_fields,
+    event_notes,
+    events,
+    locations,
+    notes,
+    oauth,
+    search,
+    tags,
+    users,
+)
 from phorest_ghl.sandbox.ghl.common import Call, GhlRoute, error, refuse
 from phorest_ghl.sandbox.ghl.whitelist import query_violations, violations
 from phorest_ghl.sandbox.limits import Daily, Window
@@ -16,6 +28,7 @@ from phorest_ghl.sandbox.wire import Refusal, Reply, Request
 from phorest_ghl.sandbox.world import World
 
 VERSIONS = frozenset({"2021-01-01", "2021-04-15", "2021-07-28", "2023-02-21", "v3"})
+_MODULES = (contacts, search, tags, notes, custom_fields, locations, users, calendars, events, event_notes, oauth)
 _DAY_S = 86_400
 
 
@@ -41,7 +54,7 @@ class GhlApi:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.router = Router([*contacts.ROUTES, *search.ROUTES, *tags.ROUTES, *custom_fields.ROUTES, *locations.ROUTES])
+        self.router = Router([route for module in _MODULES for route in module.ROUTES])
         self._windows: dict[str, Window] = defaultdict(Window)
         self._days: dict[str, Daily] = defaultdict(Daily)
 
