@@ -1,0 +1,117 @@
+"""The room in which benchmarks run: a PostgreSQL server of its own, on disk and with fsync on, and sandboxes.
+
+Belongs here: what every contender gets alike. Does not: the contenders, the operator's own settings and database, which
+no benchmark ever reads.
+"""
+
+import base64
+import contextlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psycopg
+from psycopg import sql
+
+from benchmarks.report import BenchError
+from phorest_ghl.db.embedded import EmbeddedServer
+from phorest_ghl.sandbox.options import SandboxOptions
+from phorest_ghl.sandbox.server import SandboxProcess
+from phorest_ghl.settings import Settings, load_settings
+
+_DISK = Path("/var/tmp")  # noqa: S108 - /tmp is memory on many machines, and a disk's fsync is what is to be paid for
+
+
+@dataclass(frozen=True)
+class Database:
+    """One empty database: `url` for SQLAlchemy, `dsn` for libpq."""
+
+    url: str
+    dsn: str
+
+
+class Lab:
+    """A server with empty databases to lend, as a context manager; nothing of it is left behind."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="phorest_ghl-bench-", dir=_DISK if _DISK.is_dir() else None))
+        self._folder.chmod(0o755)  # as root the server runs as another user, who has to get in
+        self._server = EmbeddedServer(self._folder)
+
+    def __enter__(self) -> Self:
+        """Start the server. Raises EmbeddedServerError."""
+        try:
+            self._server.start()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop the server and remove its files."""
+        self._leave()
+
+    def _leave(self) -> None:
+        self._server.stop()
+        shutil.rmtree(self._server.home)
+        shutil.rmtree(self._folder, ignore_errors=True)  # where the server's home was inside, it is gone already
+
+    @contextlib.contextmanager
+    def database(self) -> Generator[Database]:
+        """Lend an empty database; afterwards it is dropped, and what it left dirty is on disk before the next begins."""
+        name = f"bench_{secrets.token_hex(4)}"
+        self._server.ensure_database(name)
+        self.settle()
+        try:
+            yield Database(self._server.url(name), self._server.dsn(name))
+        finally:
+            self._admin(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+    def settle(self) -> None:
+        """Write out what earlier work left dirty, so that no contender pays for another."""
+        self._admin(sql.SQL("checkpoint"))
+
+    def _admin(self, statement: sql.SQL | sql.Composed) -> None:
+        with psycopg.connect(self._server.dsn("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+
+def sandbox_options(**options: Any) -> SandboxOptions:
+    """How a sandbox shall be. Raises BenchError where it cannot be so."""
+    try:
+        return SandboxOptions(**options)
+    except ValueError as wrong:
+        raise BenchError(str(wrong)) from None
+
+
+@contextlib.contextmanager
+def sandbox(options: SandboxOptions) -> Generator[SandboxProcess]:
+    """A sandbox in a process of its own, so that it shares no interpreter with a contender.
+
+    Raises:
+        BenchError: it does not start.
+    """
+    process = SandboxProcess(options)
+    try:
+        process.start()
+    except RuntimeError as error:
+        raise BenchError(str(error)) from None
+    try:
+        yield process
+    finally:
+        process.stop()
+
+
+def settings_of(served: SandboxProcess, database: Database, **more: str) -> Settings:
+    """The product's settings for this sandbox and database, and for nothing else: the environment is not read."""
+    key = base64.urlsafe_b64encode(os.urandom(32)).decode()
+    given = {**served.settings, "DATABASE_URL": database.url, "PHOREST_GHL_HASH_KEY": key, **more}
+    return load_settings(given, None)
