@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLIENTS ?= 1500
 
-.PHONY: setup demo test check dev format clean
+.PHONY: setup demo test check dev format screenshots clean
 
 setup: $(STAMP)
 
@@ -38,6 +38,10 @@ check: setup
 format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The README's pictures, from a real demo in a real browser.
+screenshots: setup
+	PHOREST_GHL_TEST_SCREENSHOTS=docs/images $(BIN)/python -m pytest -q -m browser
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis
