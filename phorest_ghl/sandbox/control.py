@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from phorest_ghl.sandbox.faults import Faults
+from phorest_ghl.sandbox.live import Live
 from phorest_ghl.sandbox.observed import Observed
 from phorest_ghl.sandbox.people_acts import PeopleActs
 from phorest_ghl.sandbox.router import Route, Router
@@ -28,6 +29,7 @@ class Control:
         self.faults = faults
         self.observed = observed
         self.acts = PeopleActs(world)
+        self.live = Live(world, self.acts)
         self._routes = routes
         self._router = Router(
             [Route(method, f"/__sandbox__{path}", handler) for method, path, handler in self._table()]
@@ -53,6 +55,11 @@ class Control:
             ("POST", "/tokens", self._make_token),
             ("GET", "/webhooks", lambda _, __: Reply(200, self.world.webhooks.describe())),
             ("POST", "/webhooks", lambda request, _: Reply(200, self.world.webhooks.configure(_object(request)))),
+            ("POST", "/credentials/{name}/rotate", lambda _, ids: Reply(200, {ids[0]: self.world.rotate(ids[0])})),
+            ("GET", "/live", lambda _, __: Reply(200, as_lines(self.world.log.rows.values()), media=LINES)),
+            ("POST", "/live", lambda request, _: Reply(200, {"events": self.live.run(_object(request))})),
+            ("PATCH", "/phorest/{kind}", self._patch_many),
+            ("POST", "/ghl/contacts/{id}/merge", self._merge),
             ("GET", "/phorest/{kind}", lambda _, ids: self._truth("phorest", ids[0])),
             ("GET", "/ghl/{kind}", lambda _, ids: self._truth("ghl", ids[0])),
             ("PATCH", "/phorest/{kind}/{id}", self._patch("phorest")),
@@ -182,6 +189,15 @@ class Control:
             return Reply(200, self.acts.edit(side, store, ids[1], _object(request)))
 
         return handle
+
+    def _patch_many(self, request: Request, ids: Sequence[str]) -> Reply:
+        """`{"set": {...}, "ids": [...] or absent for all}`: one change, one `updatedAt`, many rows."""
+        store, wish = self._store("phorest", ids[0]), _object(request)
+        keys = list(wish.get("ids") or store.rows)
+        return Reply(200, {"changed": self.acts.edit_many(store, keys, dict(wish.get("set", {})))})
+
+    def _merge(self, request: Request, ids: Sequence[str]) -> Reply:
+        return Reply(200, self.acts.merge_contacts(ids[0], str(_object(request).get("into"))))
 
     def _delete(self, side: str) -> Handler:
         def handle(request: Request, ids: Sequence[str]) -> Reply:

@@ -100,7 +100,7 @@ def _fits(value: object, kind: Any) -> bool:
     if get_origin(kind) is Literal:
         return value in get_args(kind)
     if get_origin(kind) is list:
-        return isinstance(value, list) and all(item in {"email", "phone"} for item in value)  # pyright: ignore[reportUnknownVariableType]
+        return isinstance(value, list) and all(item in ("email", "phone") for item in value)  # pyright: ignore[reportUnknownVariableType]
     if kind is bool or isinstance(value, bool):
         return kind is bool and isinstance(value, bool)
     return isinstance(value, (int, float) if kind is float else kind)

@@ -5,6 +5,7 @@ belong here: API rules; a person may do what an integration may not, such as add
 opt-out.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from phorest_ghl.sandbox.clock import exact_instant, phorest_instant
@@ -65,6 +66,37 @@ class PeopleActs:
             contact_events.delete(self.world, row)
         else:
             store.remove(key)
+
+    def edit_many(self, store: Store, keys: Iterable[str], changed: Row) -> int:
+        """The same change to many rows at once, all with one `updatedAt`; how many there were.
+
+        Raises:
+            ValueError: one of the rows does not exist; those before it are changed then.
+        """
+        stamp = self._printed(store)
+        edited = [self.edit("phorest", store, key, {"updatedAt": stamp, **changed}) for key in keys]
+        return len(edited)
+
+    def merge_contacts(self, loser_id: str, winner_id: str) -> Row:
+        """Merge one contact into another, as GHL's screen does: the winner keeps its own and gets what it lacked.
+
+        Raises:
+            ValueError: one of them does not exist, or both are the same.
+        """
+        loser, winner = (self.world.contacts.get(key) for key in (loser_id, winner_id))
+        if loser is None or winner is None or loser is winner:
+            raise ValueError("A merge needs two contacts of this location.")
+        contact_events.move_children(self.world, loser_id, winner_id)
+        contact_events.delete(self.world, loser)
+        kept = {name: value for name, value in loser.items() if not winner.get(name) and value}
+        emails = [*(winner.get("additionalEmails") or ()), *filter(None, [loser.get("email")])]
+        more = {
+            "tags": clean_tags([*winner["tags"], *loser["tags"]]),
+            "customFields": loser["customFields"] | winner["customFields"],
+        }
+        if winner.get("email") and emails:
+            more["additionalEmails"] = emails
+        return contact_events.save_changed(self.world, winner, kept | more)
 
     def new_contact(self, values: Row) -> Row:
         """A contact that somebody makes by hand, duplicates or not."""

@@ -6,11 +6,12 @@ request does to it.
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -80,6 +81,7 @@ class World:
         self.contacts = ContactStore(self.journal)
         self.ghl["contacts"] = self.contacts
         self.settings = Store("settings", self.journal)
+        self.log = Store("live", self.journal)
         self.automations = Automations(self.journal)
         self.credentials = _make_credentials(Random(f"credentials {options.seed}"))  # noqa: S311
         self.client_lists: dict[Any, Any] = {}
@@ -97,7 +99,7 @@ class World:
             app=(self.credentials.app_id, self.location["id"]),
         )
         if self.journal is not None:
-            self._replay(self.journal, header)
+            self._replay(self.journal, header, made_at)
         self.tag_names.update(row["name"] for row in self.ghl["tags"].rows.values())
         self.contacts.index_now()
         # New ids must differ from those a former process of the same seed handed out.
@@ -135,6 +137,7 @@ class World:
         users = crm.make_users(rng, self.location, 4)
         _fill(self.ghl["users"], "id", users)
         _fill(self.ghl["calendars"], "id", crm.make_calendars(rng, self.location, branches, users))
+        _fill(self.contacts, "id", crm.make_contacts(rng, self.location, drafts, options.crm_contacts, now))
 
     def _fill_diary(self, now: datetime) -> None:
         """Appointments and sales of every branch, then what they say about each client's first and last visit."""
@@ -153,6 +156,10 @@ class World:
                 diary.thin_appointment(rng, row)
             _fill(self.appointments, "appointmentId", rows)
         diary.settle_visits(rng, clients.rows, list(self.appointments.rows.values()), now)
+
+    def zone_of_branch(self, branch: str) -> ZoneInfo:
+        """The zone of a branch."""
+        return ZoneInfo(self.phorest["branches"].rows[branch]["timeZone"])
 
     def expire_holds(self) -> None:
         """Let RESERVED appointments vanish when their time is over."""
@@ -182,23 +189,24 @@ class World:
         names = ("clients", "seed", "branches", "months", "crm_contacts")
         return {"generator": code, **{name: getattr(self.options, name) for name in names}}
 
-    def _replay(self, journal: Journal, header: Row | None) -> None:
+    def _replay(self, journal: Journal, header: Row | None, made_at: datetime) -> None:
         latest: dict[tuple[str, str], Row | None] = {}
         for name, key, row in journal.read():
             latest.pop((name, key), None)  # the newest of each keeps its place in time
             latest[name, key] = row
         stores = {
             store.name: store
-            for store in (*self.phorest.values(), *self.ghl.values(), self.settings, self.automations.log)
+            for store in (*self.phorest.values(), *self.ghl.values(), self.settings, self.log, self.automations.log)
         }
         for (name, key), row in latest.items():
             if name in stores:
                 stores[name].load(key, row)
         if header is None:
-            latest["header", ""] = {"made_at": self.clock.now().isoformat(), "options": self._shape()}
+            latest["header", ""] = {"made_at": made_at.isoformat(), "options": self._shape()}
         journal.rewrite((name, key, row) for (name, key), row in latest.items())
         self.automations.restore(self.settings.get("workflows"))
         self.switches.change(self.settings.get("switches") or {})
+        self.credentials = replace(self.credentials, **(self.settings.get("credentials") or {}))
         clock = self.settings.get("clock")
         if clock is not None:
             self.clock.offset_s = clock["offset_s"]
@@ -213,6 +221,19 @@ class World:
         self.settings.put("switches", self.switches.as_dict())
         self.settings.put("workflows", {"rows": self.automations.workflows()})
         self.settings.put("clock", {"offset_s": self.clock.offset_s})
+
+    def rotate(self, name: str) -> str:
+        """Replace a secret at once; the old one no longer opens anything.
+
+        Raises:
+            ValueError: there is no such secret.
+        """
+        values = {"phorest_secret": self.trace(), "ghl_token": f"pit-{self.trace()}", "app_secret": self.trace()}
+        if name not in values:
+            raise ValueError(f"There is no secret {name!r}. Secrets: {', '.join(values)}.")
+        self.credentials = replace(self.credentials, **{name: values[name]})
+        self.settings.put("credentials", {key: getattr(self.credentials, key) for key in values})
+        return values[name]
 
     def close(self) -> None:
         """Release the journal's file."""

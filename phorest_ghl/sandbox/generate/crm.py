@@ -1,12 +1,15 @@
 """The GHL location before the first sync.
 
-Belongs here: what a salon's agency has set up by hand: location, users, one calendar per branch. Does not belong here:
-contacts.
+Belongs here: what a salon's agency has set up by hand: location, users, one calendar per branch, contacts. Does not
+belong here: what a sync writes.
 """
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from random import Random
 
+from phorest_ghl.sandbox.clock import exact_instant
+from phorest_ghl.sandbox.generate.clients import Draft
 from phorest_ghl.sandbox.ids import ghl_id
 from phorest_ghl.sandbox.store import Row
 
@@ -72,3 +75,40 @@ def make_calendars(rng: Random, location: Row, branches: Sequence[Row], users: S
         }
         for turn, branch in enumerate(branches)
     ]  # fmt: skip
+
+
+def make_contacts(rng: Random, location: Row, drafts: Sequence[Draft], number: int, now: datetime) -> list[Row]:
+    """Contacts that people made before the first sync.
+
+    Some are clients, some are clients' relatives, some opted out, some strangers.
+    """
+    reachable = [draft for draft in drafts if (draft.email or draft.phone) and not draft.traits]
+    chosen = rng.sample(reachable, min(len(reachable), round(number * 0.7)))
+    found: list[Row] = []
+    for turn in range(number):
+        draft = chosen[turn] if turn < len(chosen) else None
+        row = _contact(rng, location, now - timedelta(days=rng.uniform(1, 900)))
+        if draft is None:
+            row |= {"firstName": "Stranger", "lastName": str(turn), "email": f"stranger{turn}@example.org"}
+        else:
+            row |= {"email": draft.email, "phone": draft.phone}
+            row |= {"firstName": draft.row["firstName"].strip(), "lastName": draft.row["lastName"].strip()}
+            if turn % 5 == 1:
+                row |= {"firstName": "Somebody", "lastName": "Else"}
+            if turn % 5 == 2:
+                status = "permanent" if draft.phone else "active"
+                row["dndSettings"] = {"SMS" if draft.phone else "Email": {"status": status, "message": "STOP"}}
+            if turn % 10 == 3:
+                row["additionalEmails"] = [f"second{turn}@example.org"]
+        found.append(row)
+    return found
+
+
+def _contact(rng: Random, location: Row, made: datetime) -> Row:
+    at = exact_instant(made)
+    return {
+        "id": ghl_id(rng), "locationId": location["id"], "type": "lead",
+        "tags": rng.choice(([], ["newsletter"], ["vip"])),
+        "customFields": {}, "dnd": False, "dndSettings": {}, "dateAdded": at, "dateUpdated": at,
+        "addedMs": int(made.timestamp() * 1_000), "createdBy": "person", "source": "form",
+    }  # fmt: skip

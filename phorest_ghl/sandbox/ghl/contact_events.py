@@ -68,6 +68,14 @@ def delete(world: World, row: Row) -> None:
     world.webhooks.contact("ContactDelete", row)
 
 
+def move_children(world: World, source: str, target: str) -> None:
+    """Notes, tasks and events of one contact become another's."""
+    for name in ("notes", "tasks", "events"):
+        store = world.ghl[name]
+        for row in [row for row in store.rows.values() if row.get("contactId") == source]:
+            store.put(row["id"], {**row, "contactId": target})
+
+
 def changed_fields(before: Row, row: Row) -> list[str]:
     """Names of standard fields, and ids of custom fields, whose values differ."""
     names = [name for name in WATCHED if before.get(name) != row.get(name)]

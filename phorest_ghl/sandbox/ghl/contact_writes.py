@@ -117,7 +117,7 @@ def stored_phone(value: str, country: str) -> str | None:
 def _birth(call: Call, value: Any) -> str | None:
     """One of eight spellings; anything else answers 422."""
     del call
-    if value in {None, ""}:
+    if value is None or value == "":
         return None
     matches = (pattern.fullmatch(value) for pattern in _BIRTH if isinstance(value, str))
     found = next(

@@ -6,7 +6,6 @@ Belongs here: the appointment resource. Does not belong here: bookings made over
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from phorest_ghl.sandbox.appointments import AppointmentStore
 from phorest_ghl.sandbox.clock import exact_instant, phorest_instant
@@ -161,7 +160,7 @@ def _moved(call: Call, row: Row, body: Row) -> Row:
     except (TypeError, ValueError):
         refuse(400, "appointmentDate, startTime and endTime must be a date and times", "INVALID_BODY")
     if call.world.switches.phorest_put_time_mode == "utc":
-        zone = zone_of(call, row["branchId"])
+        zone = call.world.zone_of_branch(row["branchId"])
         end = datetime.combine(start.date(), end, UTC).astimezone(zone).time()
         start = start.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
     service = body.get("serviceId") or row["serviceId"]
@@ -179,11 +178,6 @@ def _moved(call: Call, row: Row, body: Row) -> Row:
 def clock_text(moment: time) -> str:
     """A local time as the diary prints it."""
     return moment.strftime("%H:%M:%S.000")
-
-
-def zone_of(call: Call, branch: str) -> ZoneInfo:
-    """The branch's zone."""
-    return ZoneInfo(call.store("branches").rows[branch]["timeZone"])
 
 
 def clash(call: Call, wanted: Row) -> bool:

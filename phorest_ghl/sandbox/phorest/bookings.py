@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from phorest_ghl.sandbox.clock import phorest_instant
-from phorest_ghl.sandbox.phorest.appointments import clash, clock_text, save, store_of, zone_of
+from phorest_ghl.sandbox.phorest.appointments import clash, clock_text, save, store_of
 from phorest_ghl.sandbox.phorest.common import Call, PhorestRoute, parse_instant, refuse
 from phorest_ghl.sandbox.store import Row, as_list, as_row
 from phorest_ghl.sandbox.wire import Reply
@@ -36,7 +36,7 @@ def availability(call: Call) -> Reply:
     wishes = [row for row in map(as_row, as_list(body.get("clientServiceSelections")) or []) if row is not None]
     if not wishes or end <= start:
         refuse(400, "clientServiceSelections and a period are required", "INVALID_BODY")
-    zone = zone_of(call, call.ids[0])
+    zone = call.world.zone_of_branch(call.ids[0])
     data: list[Row] = []
     moment = start
     while moment < end and len(data) < _MOST_SLOTS:
@@ -71,7 +71,7 @@ def _offer(call: Call, wish: Row, moment: datetime) -> Row | None:
 
 def _rows(call: Call, selection: Row, service: Row, moment: datetime) -> Iterator[Row]:
     """The service at that time with each member of staff who may be asked."""
-    local = moment.astimezone(zone_of(call, call.ids[0]))
+    local = moment.astimezone(call.world.zone_of_branch(call.ids[0]))
     end = local + timedelta(minutes=service["duration"])
     for person in call.store("staff").rows.values():
         wanted = selection.get("staffId") in {None, person["staffId"]}
@@ -120,7 +120,7 @@ def _book(call: Call, booking: str, status: str, client: str, schedule: Row, not
     person = call.store("staff").get(str(schedule.get("staffId")))
     if service is None or person is None:
         refuse(400, "STAFF_UNQUALIFIED" if person is None else "serviceId is unknown", "SLOT_UNAVAILABLE")
-    local = _instant(schedule.get("startTime"), "startTime").astimezone(zone_of(call, call.ids[0]))
+    local = _instant(schedule.get("startTime"), "startTime").astimezone(call.world.zone_of_branch(call.ids[0]))
     end = local + timedelta(minutes=service["duration"])
     now = phorest_instant(call.world.clock.now())
     row: Row = {

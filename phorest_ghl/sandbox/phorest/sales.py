@@ -7,7 +7,6 @@ exports can.
 from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from phorest_ghl.sandbox.clock import exact_instant, phorest_instant
 from phorest_ghl.sandbox.phorest.appointments import save, store_of
@@ -162,7 +161,7 @@ def record_sale(world: World, branch: str, client: str | None, items: list[Row],
     store = world.phorest["purchases"]
     numbers = [int(row["transactionNumber"]) for row in store.rows.values() if row["branchId"] == branch]
     now = world.clock.now()
-    local = now.astimezone(ZoneInfo(world.phorest["branches"].rows[branch]["timeZone"]))
+    local = now.astimezone(world.zone_of_branch(branch))
     row: Row = {
         "purchaseId": world.new_phorest_id(), "transactionNumber": str(max(numbers, default=0) + 1), "branchId": branch,
         "clientId": client,
