@@ -119,6 +119,24 @@ def dev(port: Annotated[int, typer.Option(help="Port of Dagster's UI.")] = 3000)
     _leave(lambda: command(_settings(), Out(as_json=False), port=port))
 
 
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="import or budget.")],
+    clients: Annotated[int | None, typer.Option(help="Clients to import, where that is its size.")] = None,
+    rounds: Annotated[int | None, typer.Option(help="Rounds of every contender.")] = None,
+    requests: Annotated[int | None, typer.Option(help="Requests to send, where that is its size.")] = None,
+    rate_window_s: Annotated[float | None, typer.Option(help="Seconds of GHL's window, 10 in truth.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure this product beside a peer on this machine; exit code 0 only if its bar holds."""
+    from phorest_ghl.commands.bench import run_bench  # noqa: PLC0415 - the peers are no part of other commands
+
+    code = run_bench(
+        name, as_json=as_json, clients=clients, rounds=rounds, requests=requests, rate_window_s=rate_window_s
+    )
+    raise typer.Exit(code)
+
+
 @app.command("stop-database")
 def stop_database() -> None:
     """Stop the embedded PostgreSQL; any command starts it again."""

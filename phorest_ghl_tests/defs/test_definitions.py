@@ -57,16 +57,20 @@ def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(definition
 
 
 def test_every_asset_has_a_pool_of_its_own(definitions: dg.Definitions) -> None:
-    pools = [
-        assets.op.pool for assets in definitions.assets or () if isinstance(assets, dg.AssetsDefinition)
-    ]
+    pools = [assets.op.pool for assets in definitions.assets or () if isinstance(assets, dg.AssetsDefinition)]
     assert None not in pools
     assert len(set(pools)) == len(pools) == 2
 
 
 def test_the_cron_table_is_this(definitions: dg.Definitions) -> None:
     found = [
-        (schedule.name, schedule.cron_schedule, schedule.execution_timezone, schedule.job_name, schedule.default_status.value)
+        (
+            schedule.name,
+            schedule.cron_schedule,
+            schedule.execution_timezone,
+            schedule.job_name,
+            schedule.default_status.value,
+        )
         for schedule in definitions.schedules or ()
         if isinstance(schedule, dg.ScheduleDefinition)
     ]
