@@ -20,9 +20,12 @@ class Answered(BaseModel):
 
 
 class DndSetting(Answered):
-    """One channel. `active` means blocked; `permanent` is a block that only the carrier or the contact may lift (§10)."""
+    """One channel. `active` means blocked; `permanent` is a block that only the carrier or the contact may lift (§10).
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    Members that the schema of a write does not have are dropped: one of them would have the whole write refused (§3).
+    """
+
+    model_config = ConfigDict(frozen=True)
 
     status: str
     message: str | None = None
@@ -34,7 +37,7 @@ class DndSetting(Answered):
         return self.status != "inactive"
 
     def wire(self) -> dict[str, Any]:
-        """As it is sent: unchanged from how it was read, without null members."""
+        """As it is sent: as it was read, without null members."""
         return self.model_dump(exclude_none=True)
 
 

@@ -25,6 +25,7 @@ _V3_CHANNELS = {
     "WhatsApp": "whatsApp",
     "GMB": "gmb",
     "FB": "fb",
+    "RCS": "rcs",  # in live answers only; its v3 name is assumed by analogy (facts/ghl-api §10)
 }
 _CHANNELS = {v3: dated for dated, v3 in _V3_CHANNELS.items()}
 
@@ -40,7 +41,7 @@ class ApiVersion:
         return {"Version": "v3" if self.generation == "v3" else _DATED[module]}
 
     def dnd_settings(self, settings: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-        """`dndSettings` with this generation's channel names; a channel that no schema has is sent as it was read."""
+        """`dndSettings` with this generation's channel names; one that we do not know is sent as it was read."""
         names = _V3_CHANNELS if self.generation == "v3" else {}
         return {names.get(channel, channel): dict(setting) for channel, setting in settings.items()}
 
