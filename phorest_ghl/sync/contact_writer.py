@@ -133,10 +133,15 @@ class ContactWriter:
         return self._rejected(desired, error)
 
     def _proved(self, change: PlannedChange, contact: Contact, action: str) -> Outcome:
-        """A contact that was read by id and carries our id: the create happened."""
-        settings = consent.settings(change.desired.blocked)
-        self._require_consent(change.desired, contact, settings)
-        self._keeper.kept(change, contact, action=action, seen_by="read", proved=True)
+        """A contact that was read by id and carries our id: the create happened, perhaps before a newer opt-out."""
+        desired = change.desired
+        seen_by: SeenBy = "read"
+        held = contact.dnd_settings
+        if held is not None and consent.to_tighten(desired.blocked, held):
+            closed = consent.tightened(desired.blocked, held)
+            answer = self._put(desired, contact.id, ContactWrite(dnd_settings=closed))
+            contact, seen_by = self._compared(desired, answer, closed)
+        self._keeper.kept(change, contact, action=action, seen_by=seen_by, proved=True)
         return Applied()
 
     def _confirmed(
