@@ -8,6 +8,7 @@ The predecessor's names keep working. `.env.example` is generated from here (`ph
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
@@ -19,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pydantic.fields import FieldInfo
 
 _BUSINESS_PATH = "/third-party-api-server/api/business"
+_SLUG = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _OURS = ("PHOREST_", "GHL_", "SALON", "DATABASE_URL", "DAGSTER_DATABASE_URL")
 """A name that begins so and that no setting has is misspelt; other names in the environment are not ours to judge."""
 
@@ -101,7 +103,7 @@ class Settings(BaseModel):
     ghl_default_user_id: Text = _setting(
         "GoHighLevel", "GHL user to whom appointments without a mapped stylist are assigned", default=None
     )
-    salon: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]{0,30})?$")] = _setting(
+    salon: str = _setting(
         "Salon", "Short name in lower case, where several salons share one installation", example="downtown", default=""
     )
     salon_timezone: str = _setting(
@@ -165,6 +167,15 @@ class Settings(BaseModel):
     def _global_user(cls, value: str | None) -> str | None:
         if value is not None and not (value.startswith("global/") and "@" in value):
             raise ValueError("should be the word global, a slash and the API user's email")
+        return value
+
+    @field_validator("salon")
+    @classmethod
+    def _slug(cls, value: str) -> str:
+        if value and not _SLUG.fullmatch(value):
+            raise ValueError(
+                "should be lower-case letters, digits and underscores, beginning with a letter, at most 31"
+            )
         return value
 
     @field_validator("salon_timezone")
