@@ -134,6 +134,22 @@ def test_s15_a_create_whose_answer_was_lost_is_made_once(rig: Rig, kind: str, du
     assert open_intents == []
 
 
+def test_s6_an_opt_out_between_a_lost_answer_and_its_proof_is_delivered_with_the_proof(rig: Rig) -> None:
+    """The contact was made with the older consent; taking it up as it is would leave the channel open."""
+    rig.switch(ghl_allow_duplicate_contact=True)
+    (client,) = alone(rig, 1)
+    rig.edit_client(client["clientId"], mobile="+353 86 555 2995", email=None, smsMarketingConsent=True)
+    rig.fault("timeout_after_commit", CREATE, rate=1.0, ms=5)
+    rig.run()
+    rig.calm()
+    assert rig.contact_of(client["clientId"])["dndSettings"]["SMS"]["status"] == "inactive"
+    rig.edit_client(client["clientId"], smsMarketingConsent=False)
+    assert rig.run().outcomes["failed"] == 0
+    held = rig.contact_of(client["clientId"])["dndSettings"]
+    assert {held[channel]["status"] for channel in ("SMS", "Call", "WhatsApp")} == {"active"}
+    assert rig.plan().changes == ()
+
+
 def test_s15_a_create_that_never_arrived_is_sent_again_by_the_next_run(rig: Rig) -> None:
     rig.switch(ghl_allow_duplicate_contact=True)
     rig.fault("timeout_before", CREATE, count=3, ms=20)
