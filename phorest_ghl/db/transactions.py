@@ -7,7 +7,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from phorest_ghl.db.engine import connect_with_patience
+from phorest_ghl.db.engine import DatabaseUnreachable, connect_with_patience
 
 T = TypeVar("T")
 
@@ -25,5 +25,10 @@ def in_transaction(engine: Engine, work: Callable[[Connection], T], *, patience_
                 with connection.begin():
                     return work(connection)
             except DBAPIError as error:
-                if not error.connection_invalidated or time.monotonic() > deadline:
+                if not error.connection_invalidated:
                     raise
+        if time.monotonic() > deadline:
+            raise DatabaseUnreachable(
+                f"The connection to PostgreSQL was lost again and again for {patience_s:g} seconds. Look into the "
+                "server's log for what ends its sessions, then run again; what was committed is kept."
+            )
