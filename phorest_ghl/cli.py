@@ -26,6 +26,12 @@ _ENTITIES = ("clients",)
 Entity = Annotated[str, typer.Argument(help=f"What to sync: {', '.join(_ENTITIES)}.")]
 
 
+@app.callback()
+def start() -> None:
+    """Keeps Phorest and GoHighLevel true to each other."""
+    quiet_logs()
+
+
 @app.command()
 def demo(
     clients: Annotated[int, typer.Option(min=20, max=200_000, help="Clients of the simulated salon.")] = 1500,
@@ -157,7 +163,6 @@ def settings_example() -> None:
 
 def main() -> None:
     """The console script."""
-    quiet_logs()
     app()
 
 

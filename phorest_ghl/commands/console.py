@@ -77,7 +77,8 @@ def quiet_logs() -> None:
             structlog.dev.ConsoleRenderer(colors=False),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Asked for at each line: whoever redirects standard error later gets the lines too.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
 
 
