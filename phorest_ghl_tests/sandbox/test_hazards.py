@@ -146,7 +146,7 @@ HAZARDS: dict[str, Callable[[Driver], bool]] = {
 
 @pytest.mark.parametrize("name", sorted(HAZARDS))
 def test_the_hazard_is_there(drive: Driver, name: str) -> None:
-    """Issue 64 (422 yet created) is a fault, shown in test_wire.py; 102, 166, 173 and 252 (no bulk) are the absence of routes."""
+    """64 (422 yet created) is a fault, shown in test_wire.py; 102, 166, 173 and 252 are about calls that do not exist."""
     assert HAZARDS[name](drive)
 
 

@@ -48,7 +48,7 @@ def make_users(rng: Random, location: Row, number: int) -> list[Row]:
         found.append({
             "id": ghl_id(rng), "name": f"{first} {last}", "firstName": first, "lastName": last,
             "email": f"user{turn}@example.com",
-            "phone": "", "extension": "", "permissions": {}, "scopes": "", "deleted": False,
+            "phone": "", "extension": "", "permissions": {}, "scopes": "contacts.write", "deleted": False,
             "roles": roles | {"role": "admin" if turn == 0 else "user"},
         })  # fmt: skip
     return found

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from phorest_ghl.sandbox.ghl import whitelist as w
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.ghl.common import Call, delete, get, post, put, refuse
 from phorest_ghl.sandbox.store import Row, Store
 from phorest_ghl.sandbox.wire import Reply

@@ -10,8 +10,8 @@ from functools import partial
 from typing import NoReturn
 
 from phorest_ghl.sandbox.clock import exact_instant
-from phorest_ghl.sandbox.ghl.whitelist import Shape
 from phorest_ghl.sandbox.router import Route
+from phorest_ghl.sandbox.shapes import Shape
 from phorest_ghl.sandbox.store import Row, Store
 from phorest_ghl.sandbox.wire import Refusal, Reply, Request
 from phorest_ghl.sandbox.world import World
@@ -41,13 +41,8 @@ class Call:
         """The present instant as GHL prints it."""
         return exact_instant(self.world.clock.now())
 
-    @property
-    def success(self) -> str:
-        """The flag that v2 misspells; v3 gives both (facts/ghl-api §1)."""
-        return "succeded"
-
     def done(self) -> Row:
-        """`{succeded: true}`, and `succeeded` under v3."""
+        """The success flag of the contacts module: misspelt under v2, both spellings under v3 (facts/ghl-api §1)."""
         return {"succeded": True, "succeeded": True} if self.v3 else {"succeded": True}
 
     def clears(self) -> bool:

@@ -12,7 +12,7 @@ from phorest_ghl.sandbox.world import World
 _GET = (
     "email", "timezone", "companyName", "phone", "source", "assignedTo", "address1", "city", "state", "country",
     "postalCode", "website",
-    "dateOfBirth", "businessId", "additionalEmails", "additionalPhones", "followers", "inboundDndSettings",
+    "dateOfBirth", "businessId", "additionalEmails", "additionalPhones", "followers",
 )  # fmt: skip
 _CREATE = (
     "email",
@@ -125,7 +125,7 @@ def listed(world: World, row: Row, *, v3: bool) -> Row:
     first, last = row.get("firstName") or "", row.get("lastName") or ""
     shape: Row = {"id": row["id"], "locationId": row["locationId"], "contactName": full_name(row).lower()}
     shape |= {"firstName": first.lower(), "lastName": last.lower(), "firstNameRaw": first, "lastNameRaw": last}
-    shape |= {name: row.get(name) for name in _SEARCH} | {"address1": row.get("address1"), "type": row["type"]}
+    shape |= {name: row[name] for name in (*_SEARCH, "address1") if row.get(name) is not None} | {"type": row["type"]}
     shape |= {
         "dnd": row["dnd"],
         "dndSettings": shown_dnd(row["dndSettings"], v3=v3),

@@ -11,7 +11,7 @@ from typing import Any
 
 import phonenumbers
 
-from phorest_ghl.sandbox.ghl import whitelist as w
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.ghl.common import Call, refuse
 from phorest_ghl.sandbox.ghl.values import stored_value
 from phorest_ghl.sandbox.store import Row

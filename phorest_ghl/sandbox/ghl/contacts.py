@@ -3,8 +3,8 @@
 Belongs here: the operations on one contact. Does not belong here: search, tags, notes and tasks.
 """
 
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.ghl import contact_events, contact_shapes, contact_writes, dedupe
-from phorest_ghl.sandbox.ghl import whitelist as w
 from phorest_ghl.sandbox.ghl.common import Call, delete, get, post, put, refuse
 from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply
@@ -59,7 +59,8 @@ def update(call: Call) -> Reply:
         if found is not None:
             dedupe.refuse_duplicate(call.world, found)
     row = contact_events.save_changed(call.world, before, changed)
-    return Reply(200, call.done() | {"contact": _answered(call, contact_shapes.got(call.world, row, v3=call.v3))})
+    done = {"succeeded": True} if call.v3 else {"succeded": True}  # here the v3 spec has dropped the misspelt one
+    return Reply(200, done | {"contact": _answered(call, contact_shapes.got(call.world, row, v3=call.v3))})
 
 
 def upsert(call: Call) -> Reply:

@@ -3,8 +3,8 @@
 Belongs here: these four operations. Does not belong here: notes of contacts, which have other limits.
 """
 
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.ghl import events
-from phorest_ghl.sandbox.ghl import whitelist as w
 from phorest_ghl.sandbox.ghl.common import Call, delete, get, post, put, refuse
 from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply

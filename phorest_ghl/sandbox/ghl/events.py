@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.ghl import calendars, contacts, dedupe
-from phorest_ghl.sandbox.ghl import whitelist as w
 from phorest_ghl.sandbox.ghl.common import Call, delete, get, post, put, refuse
 from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply
@@ -68,7 +68,7 @@ def create(call: Call) -> Reply:
         "appointmentStatus": "confirmed" if calendar["autoConfirm"] else "new",
         "users": [], "groupId": calendar.get("groupId") or "", "dateAdded": now, "dateUpdated": now, "address": "",
         "deleted": False,
-        "createdBy": {"userId": call.user_id, "source": call.source},
+        "createdBy": {"source": call.source} | ({"userId": call.user_id} if call.user_id else {}),
     }  # fmt: skip
     row = _written(call, row, calendar)
     call.store("events").put(row["id"], row)
@@ -223,21 +223,23 @@ def read(call: Call) -> Reply:
     return Reply(200, {"event": _event(call, existing(call, call.ids[0]))})
 
 
+_OF_CONTACT = frozenset({
+    "id", "calendarId", "title", "assignedUserId", "notes", "address", "locationId", "contactId", "groupId",
+    "appointmentStatus", "users", "assignedResources",
+})  # fmt: skip
+
+
 def of_contact(call: Call) -> Reply:
     """A contact's appointments with naive local times, in the location's zone."""
     contacts.existing(call, call.ids[0])
     zone = ZoneInfo(call.world.location["timezone"])
 
     def naive(value: Any) -> str:
-        moment = (
-            datetime.fromtimestamp(value / 1_000, zone)
-            if isinstance(value, int)
-            else datetime.fromisoformat(value).astimezone(zone)
-        )
-        return moment.strftime("%Y-%m-%d %H:%M:%S")
+        stamp = value / 1_000 if isinstance(value, int) else datetime.fromisoformat(value).timestamp()
+        return datetime.fromtimestamp(stamp, zone).strftime("%Y-%m-%d %H:%M:%S")
 
     events = [
-        _event(call, row)
+        {name: value for name, value in _event(call, row).items() if name in _OF_CONTACT}
         | {"status": "booked", "startTime": naive(row["startMs"]), "endTime": naive(row["endMs"])}
         | {name: naive(row[name]) for name in ("dateAdded", "dateUpdated")}
         for row in call.store("events").rows.values()
@@ -347,7 +349,16 @@ def _block(call: Call, row: Row) -> Row:
 
 
 def _block_event(call: Call, row: Row) -> Row:
-    return _block(call, row) | {"dateAdded": row["dateAdded"], "dateUpdated": row["dateUpdated"]}
+    """The list reuses the shape of appointments, whose other required properties are empty here (ASSUMED)."""
+    empty: Row = {
+        "contactId": "",
+        "groupId": "",
+        "calendarId": "",
+        "appointmentStatus": "",
+        "assignedUserId": "",
+        "users": [],
+    }
+    return empty | _block(call, row) | {"dateAdded": row["dateAdded"], "dateUpdated": row["dateUpdated"]}
 
 
 ROUTES = (

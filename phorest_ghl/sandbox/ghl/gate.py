@@ -20,9 +20,9 @@ from phorest_ghl.sandbox.ghl import (
     users,
 )
 from phorest_ghl.sandbox.ghl.common import Call, GhlRoute, error, refuse
-from phorest_ghl.sandbox.ghl.whitelist import query_violations, violations
 from phorest_ghl.sandbox.limits import Daily, Window
 from phorest_ghl.sandbox.router import Router
+from phorest_ghl.sandbox.shapes import query_violations, violations
 from phorest_ghl.sandbox.store import Row, as_row
 from phorest_ghl.sandbox.wire import Refusal, Reply, Request
 from phorest_ghl.sandbox.world import World

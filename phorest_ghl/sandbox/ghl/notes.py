@@ -5,8 +5,8 @@ Belongs here: what hangs on a contact. Does not belong here: notes of appointmen
 
 from collections.abc import Callable
 
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.ghl import contact_events, contacts
-from phorest_ghl.sandbox.ghl import whitelist as w
 from phorest_ghl.sandbox.ghl.common import Call, delete, get, post, put, refuse
 from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply

@@ -6,7 +6,7 @@ Belongs here: making and spending tokens. Does not belong here: checking them on
 from typing import Any
 from urllib.parse import parse_qs, urlencode
 
-from phorest_ghl.sandbox.ghl import whitelist as w
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.ghl.common import Call, get, post, refuse
 from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply
@@ -165,7 +165,7 @@ def installed_locations(call: Call) -> Reply:
     row = {"_id": location["id"], "name": location["name"], "address": location["address"], "isInstalled": True}
     if not call.request.path.endswith("installed-locations"):
         return Reply(200, {"locations": [row], "count": 1, "installToFutureLocations": False})
-    paging = {"nextPageToken": None, "pageSize": int(float(call.request.param("pageSize") or 20))}
+    paging = {"currentPageSize": 1, "hasNextPage": False, "hasPrevPage": False}
     return Reply(200, {"items": [row], "pagination": paging, "installToFutureLocations": False})
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.ghl import contact_shapes, dedupe
-from phorest_ghl.sandbox.ghl import whitelist as w
 from phorest_ghl.sandbox.ghl.common import Call, get, post, refuse
 from phorest_ghl.sandbox.ghl.contact_writes import stored_phone
 from phorest_ghl.sandbox.ghl.filters import matcher

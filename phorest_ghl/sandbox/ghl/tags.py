@@ -3,8 +3,8 @@
 Belongs here: what adds and removes tags. Does not belong here: `tags` inside contact bodies, which overwrite.
 """
 
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.ghl import contact_events, contacts
-from phorest_ghl.sandbox.ghl import whitelist as w
 from phorest_ghl.sandbox.ghl.common import Call, delete, get, post, put, refuse
 from phorest_ghl.sandbox.ghl.contact_writes import clean_tags
 from phorest_ghl.sandbox.store import Row
@@ -134,7 +134,7 @@ def delete_definition(call: Call) -> Reply:
     row = _definition(call)
     call.store("tags").remove(row["id"])
     call.world.tag_names.discard(row["name"])
-    return Reply(200, call.done())
+    return Reply(200, {"succeded": True})
 
 
 ROUTES = (

@@ -3,7 +3,7 @@
 Belongs here: reading users. Does not belong here: making them; a user costs a seat, and no sync should.
 """
 
-from phorest_ghl.sandbox.ghl import whitelist as w
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.ghl.common import Call, get, refuse
 from phorest_ghl.sandbox.wire import Reply
 
@@ -36,7 +36,7 @@ def read_user(call: Call) -> Reply:
     row = call.store("users").get(call.ids[0])
     if row is None:
         refuse(400, f"User with id {call.ids[0]} not found")
-    return Reply(200, dict(row))
+    return Reply(200, {name: value for name, value in row.items() if name != "deleted"})
 
 
 ROUTES = (

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.appointments import AppointmentStore
 from phorest_ghl.sandbox.clock import exact_instant, phorest_instant
 from phorest_ghl.sandbox.phorest.clients import check_version
-from phorest_ghl.sandbox.phorest.common import Call, PhorestRoute, page_of_rows, refuse
+from phorest_ghl.sandbox.phorest.common import Call, page_of_rows, refuse, route
 from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply
 
@@ -24,6 +25,12 @@ _FILTERS = {
     "client_id": "clientId",
     "group_booking_id": "groupBookingId",
 }
+_NOTE: w.Shape = {"serviceNote": w.STR.needed()}
+_UPDATE: w.Shape = {
+    "appointmentId": w.STR.needed(), "version": w.INTEGER.needed(), "startTime": w.STR.needed(), "staffId": w.STR.needed(),
+    **dict.fromkeys(["appointmentDate", "endTime", "roomId", "machineId", "serviceId"], w.STR_OR_NULL),
+    "price": w.PRICE, "confirmed": w.BOOL_OR_NULL,
+}  # fmt: skip
 Test = Callable[[Row], bool]
 
 
@@ -132,9 +139,6 @@ def update_appointment(call: Call) -> Reply:
     if body.get("appointmentId") != row["appointmentId"]:
         refuse(400, "appointmentId in path and body must agree", "INVALID_BODY")
     check_version(call, body, row)
-    for name in ("startTime", "staffId"):
-        if not isinstance(body.get(name), str):
-            refuse(400, f"{name} is required", "INVALID_BODY")
     if body["staffId"] not in call.store("staff"):
         refuse(400, "STAFF_UNQUALIFIED", "SLOT_UNAVAILABLE")
     changed: Row = {
@@ -226,18 +230,16 @@ def _each(call: Call, change: Callable[[Row], Row]) -> Reply:
 
 def set_note(call: Call) -> Reply:
     """The service note of an appointment."""
-    row, note = existing(call, call.ids[1]), call.body().get("serviceNote")
-    if not isinstance(note, str):
-        refuse(400, "serviceNote is required", "INVALID_BODY")
-    return Reply(200, _shown(save(call, row, notes=note), {"internetServiceCategories"}))
+    row = save(call, existing(call, call.ids[1]), notes=call.body()["serviceNote"])
+    return Reply(200, _shown(row, {"internetServiceCategories"}))
 
 
 ROUTES = (
-    PhorestRoute("GET", "/branch/{branchId}/appointment", list_appointments),
-    PhorestRoute("GET", "/branch/{branchId}/appointment/{appointmentId}", get_appointment),
-    PhorestRoute("PUT", "/branch/{branchId}/appointment/{appointmentId}", update_appointment),
-    PhorestRoute("POST", "/branch/{branchId}/appointment/confirm", confirm),
-    PhorestRoute("POST", "/branch/{branchId}/appointment/cancel", cancel),
-    PhorestRoute("POST", "/branch/{branchId}/appointment/{appointmentId}/checkin", check_in),
-    PhorestRoute("POST", "/branch/{branchId}/appointment/{appointmentId}/note", set_note),
+    route("GET", "/branch/{branchId}/appointment", list_appointments),
+    route("GET", "/branch/{branchId}/appointment/{appointmentId}", get_appointment),
+    route("PUT", "/branch/{branchId}/appointment/{appointmentId}", update_appointment, _UPDATE),
+    route("POST", "/branch/{branchId}/appointment/confirm", confirm),
+    route("POST", "/branch/{branchId}/appointment/cancel", cancel),
+    route("POST", "/branch/{branchId}/appointment/{appointmentId}/checkin", check_in),
+    route("POST", "/branch/{branchId}/appointment/{appointmentId}/note", set_note, _NOTE),
 )

@@ -8,15 +8,29 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.clock import phorest_instant
 from phorest_ghl.sandbox.phorest.appointments import clash, clock_text, save, store_of
-from phorest_ghl.sandbox.phorest.common import Call, PhorestRoute, parse_instant, refuse
-from phorest_ghl.sandbox.store import Row, as_list, as_row
+from phorest_ghl.sandbox.phorest.common import Call, parse_instant, refuse, route
+from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply
 
+_SELECTION = {"serviceId": w.STR.needed(), "staffId": w.STR_OR_NULL}
+_AVAILABILITY: w.Shape = {
+    "startTime": w.ANY.needed(), "endTime": w.ANY.needed(), "clientId": w.STR_OR_NULL, "isOnlineAvailability": w.BOOL_OR_NULL,
+    "clientServiceSelections": w.list_of(clientId=w.STR_OR_NULL, serviceSelections=w.list_of(**_SELECTION).needed()).needed(),
+}  # fmt: skip
+_SCHEDULE = {
+    "serviceId": w.STR.needed(), "staffId": w.STR.needed(), "startTime": w.ANY.needed(), "price": w.PRICE,
+    **dict.fromkeys(["roomId", "machineId"], w.STR_OR_NULL), "staffRequest": w.BOOL_OR_NULL,
+}  # fmt: skip
+_BOOKING: w.Shape = {
+    "bookingStatus": w.choice("ACTIVE", "RESERVED"), "clientId": w.STR.needed(), "note": w.STR_OR_NULL,
+    "clientAppointmentSchedules": w.list_of(clientId=w.STR_OR_NULL, serviceSchedules=w.list_of(**_SCHEDULE).needed()).needed(),
+}  # fmt: skip
 _LONGEST_NOTE = 50_000
 _SLOT = timedelta(minutes=15)
-_MOST_SLOTS = 96
+_LONGEST_PERIOD = timedelta(days=31)
 
 
 def _instant(value: Any, name: str) -> datetime:
@@ -33,13 +47,13 @@ def availability(call: Call) -> Reply:
     """Free starts for the wished services, quarter by quarter, between 9 and 20 local time."""
     body = call.body()
     start, end = _instant(body.get("startTime"), "startTime"), _instant(body.get("endTime"), "endTime")
-    wishes = [row for row in map(as_row, as_list(body.get("clientServiceSelections")) or []) if row is not None]
-    if not wishes or end <= start:
-        refuse(400, "clientServiceSelections and a period are required", "INVALID_BODY")
+    wishes: list[Row] = body["clientServiceSelections"]
+    if not wishes or not start < end <= start + _LONGEST_PERIOD:
+        refuse(400, "clientServiceSelections and a period of at most one month are required", "INVALID_BODY")
     zone = call.world.zone_of_branch(call.ids[0])
     data: list[Row] = []
     moment = start
-    while moment < end and len(data) < _MOST_SLOTS:
+    while moment < end:
         if 9 <= moment.astimezone(zone).hour < 20:
             schedules = [_offer(call, wish, moment) for wish in wishes]
             if all(schedules):
@@ -51,8 +65,8 @@ def availability(call: Call) -> Reply:
 def _offer(call: Call, wish: Row, moment: datetime) -> Row | None:
     """One client's services in a row, or None when somebody is not free."""
     schedules: list[Row] = []
-    for selection in as_list(wish.get("serviceSelections")) or []:
-        service = call.store("services").get(str(selection.get("serviceId")))
+    for selection in wish["serviceSelections"]:
+        service = call.store("services").get(selection["serviceId"])
         if service is None:
             refuse(400, "serviceId is unknown", "INVALID_BODY")
         found = next((row for row in _rows(call, selection, service, moment) if not clash(call, row)), None)
@@ -91,9 +105,9 @@ def create_booking(call: Call) -> Reply:
     """201; a slot that somebody else has, and an unknown member of staff, are refused with the codes of the guide."""
     body = call.body()
     status = body.get("bookingStatus", "ACTIVE")
-    if status not in {"ACTIVE", "RESERVED"} or body.get("clientId") not in call.store("clients"):
-        refuse(400, "bookingStatus must be ACTIVE or RESERVED and clientId must be known", "INVALID_BODY")
-    if len(str(body.get("note") or "")) > _LONGEST_NOTE:
+    if body["clientId"] not in call.store("clients"):
+        refuse(400, "clientId is unknown", "INVALID_BODY")
+    if len(body.get("note") or "") > _LONGEST_NOTE:
         refuse(400, f"note must not be longer than {_LONGEST_NOTE} characters", "INVALID_BODY")
     booking = call.world.new_phorest_id()
     made: list[Row] = []
@@ -110,14 +124,14 @@ def create_booking(call: Call) -> Reply:
 
 
 def _schedules(body: Row) -> Iterator[tuple[str | None, Row]]:
-    for client in as_list(body.get("clientAppointmentSchedules")) or []:
-        for schedule in as_list(client.get("serviceSchedules")) or []:
+    for client in body["clientAppointmentSchedules"]:
+        for schedule in client["serviceSchedules"]:
             yield client.get("clientId"), schedule
 
 
 def _book(call: Call, booking: str, status: str, client: str, schedule: Row, note: Any) -> Row:
-    service = call.store("services").get(str(schedule.get("serviceId")))
-    person = call.store("staff").get(str(schedule.get("staffId")))
+    service = call.store("services").get(schedule["serviceId"])
+    person = call.store("staff").get(schedule["staffId"])
     if service is None or person is None:
         refuse(400, "STAFF_UNQUALIFIED" if person is None else "serviceId is unknown", "SLOT_UNAVAILABLE")
     local = _instant(schedule.get("startTime"), "startTime").astimezone(call.world.zone_of_branch(call.ids[0]))
@@ -200,18 +214,16 @@ def cancel_booking(call: Call) -> Reply:
 
 def append_note(call: Call) -> Reply:
     """Add to the note of every appointment of a booking."""
-    note = call.body().get("note")
-    if not isinstance(note, str):
-        refuse(400, "note is required", "INVALID_BODY")
+    note = call.body()["note"]
     for part in store_of(call).of_booking(_booking(call)["bookingId"]):
         save(call, part, notes="\n".join(filter(None, (part.get("notes"), note))))
     return Reply(200, _shown(call, call.ids[1]))
 
 
 ROUTES = (
-    PhorestRoute("POST", "/branch/{branchId}/appointments/availability", availability),
-    PhorestRoute("POST", "/branch/{branchId}/booking", create_booking),
-    PhorestRoute("POST", "/branch/{branchId}/booking/{bookingId}/activate", activate_booking),
-    PhorestRoute("POST", "/branch/{branchId}/booking/{bookingId}/cancel", cancel_booking),
-    PhorestRoute("POST", "/branch/{branchId}/booking/{bookingId}/appendnote", append_note),
+    route("POST", "/branch/{branchId}/appointments/availability", availability, _AVAILABILITY),
+    route("POST", "/branch/{branchId}/booking", create_booking, _BOOKING),
+    route("POST", "/branch/{branchId}/booking/{bookingId}/activate", activate_booking, {"depositAmount": w.PRICE}),
+    route("POST", "/branch/{branchId}/booking/{bookingId}/cancel", cancel_booking),
+    route("POST", "/branch/{branchId}/booking/{bookingId}/appendnote", append_note, {"note": w.STR.needed()}),
 )

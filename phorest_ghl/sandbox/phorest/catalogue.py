@@ -8,7 +8,7 @@ from datetime import date, timedelta
 
 from phorest_ghl.sandbox.clock import exact_instant
 from phorest_ghl.sandbox.phorest.appointments import window
-from phorest_ghl.sandbox.phorest.common import Call, PhorestRoute, page_of_rows, refuse
+from phorest_ghl.sandbox.phorest.common import Call, page_of_rows, refuse, route
 from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply
 
@@ -154,20 +154,20 @@ def _shift(row: Row, day: date) -> Row:
 
 
 ROUTES = (
-    PhorestRoute("GET", "/branch", list_branches),
-    PhorestRoute("GET", "/category/client", list_categories),
-    PhorestRoute("GET", "/category/client/{categoryId}", get_category),
-    PhorestRoute("GET", "/branch/{branchId}/staff", list_staff),
-    PhorestRoute("GET", "/branch/{branchId}/staff/worktimetable", list_worktimes),
-    PhorestRoute("GET", "/branch/{branchId}/staff/{staffId}", get_staff),
-    PhorestRoute("GET", "/branch/{branchId}/service", list_services),
-    PhorestRoute("GET", "/branch/{branchId}/service/{serviceId}", get_service),
-    PhorestRoute("GET", "/branch/{branchId}/service-category", list_service_categories),
-    PhorestRoute("GET", "/branch/{branchId}/product", list_products),
-    PhorestRoute("GET", "/branch/{branchId}/room", list_rooms),
-    PhorestRoute("GET", "/branch/{branchId}/machine", list_nothing("machines")),
-    PhorestRoute("GET", "/branch/{branchId}/break", list_nothing("breaks")),
-    PhorestRoute("GET", "/branch/{branchId}/review", list_nothing("reviews")),
-    PhorestRoute("GET", "/clientcourse", list_nothing("clientCourses")),
-    PhorestRoute("GET", "/voucher", list_nothing("vouchers")),
+    route("GET", "/branch", list_branches),
+    route("GET", "/category/client", list_categories),
+    route("GET", "/category/client/{categoryId}", get_category),
+    route("GET", "/branch/{branchId}/staff", list_staff),
+    route("GET", "/branch/{branchId}/staff/worktimetable", list_worktimes),
+    route("GET", "/branch/{branchId}/staff/{staffId}", get_staff),
+    route("GET", "/branch/{branchId}/service", list_services),
+    route("GET", "/branch/{branchId}/service/{serviceId}", get_service),
+    route("GET", "/branch/{branchId}/service-category", list_service_categories),
+    route("GET", "/branch/{branchId}/product", list_products),
+    route("GET", "/branch/{branchId}/room", list_rooms),
+    route("GET", "/branch/{branchId}/machine", list_nothing("machines")),
+    route("GET", "/branch/{branchId}/break", list_nothing("breaks")),
+    route("GET", "/branch/{branchId}/review", list_nothing("reviews")),
+    route("GET", "/clientcourse", list_nothing("clientCourses")),
+    route("GET", "/voucher", list_nothing("vouchers")),
 )

@@ -6,19 +6,19 @@ one resource.
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import NoReturn
 
 import orjson
 
 from phorest_ghl.sandbox.router import Route
+from phorest_ghl.sandbox.shapes import Field, Shape, violations
 from phorest_ghl.sandbox.store import Row, Store, as_row
 from phorest_ghl.sandbox.wire import Refusal, Reply, Request
 from phorest_ghl.sandbox.world import World
 
 Handler = Callable[["Call"], Reply]
-PhorestRoute = Route
 _INSTANT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z")
 _DEFAULT_SIZE, _MAX_SIZE = 20, 200
 
@@ -30,6 +30,7 @@ class Call:
     world: World
     request: Request
     ids: Sequence[str]
+    shape: Shape = field(default_factory=dict[str, Field])
 
     def store(self, name: str) -> Store:
         """A Phorest store by name."""
@@ -76,14 +77,22 @@ class Call:
             refuse_day(name)
 
     def body(self) -> Row:
-        """The JSON object in the body; anything else answers 400."""
+        """The JSON object in the body; anything else, or another shape, answers 400."""
         try:
             parsed = as_row(self.request.json())
         except ValueError:
             refuse(400, "Malformed JSON body", "INVALID_BODY")
         if parsed is None:
             refuse(400, "A JSON object is needed", "INVALID_BODY")
+        complaints = violations(self.shape, parsed, strict=False)
+        if complaints:
+            refuse(400, "; ".join(complaints), "INVALID_BODY")
         return parsed
+
+
+def route(method: str, template: str, handler: Handler, body: Shape | None = None) -> Route:
+    """One operation; `body` is the shape that its body must have, unknown properties apart."""
+    return Route(method, template, handler, {"body": body or {}})
 
 
 def parse_instant(text: str) -> datetime | None:

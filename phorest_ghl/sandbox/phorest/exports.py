@@ -9,17 +9,22 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.clock import phorest_instant
-from phorest_ghl.sandbox.phorest.common import Call, PhorestRoute, parse_instant, refuse
+from phorest_ghl.sandbox.phorest.common import Call, parse_instant, refuse, route
 from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply, Request
 from phorest_ghl.sandbox.world import World
 
 DOWNLOADS = "/__exports__/"
-_TYPES = {
+_TYPES = (
     "TRANSACTIONS_CSV", "SUNDRIES_CSV", "DATEV_CSV", "CLIENT_COURSES_CSV", "CLIENT_COURSE_TRANSACTIONS_CSV",
     "CLIENT_CSV",
-}  # fmt: skip
+)  # fmt: skip
+_JOB: w.Shape = {
+    "jobType": w.choice(*_TYPES).needed(),
+    **dict.fromkeys(["startFilter", "finishFilter", "filterExpression"], w.STR_OR_NULL),
+}
 _BOUND = re.compile(r"updated=([<>])(.+)")
 _CLIENT_TEXTS = {
     "client_id": "clientId", "version": "version", "first_name": "firstName", "last_name": "lastName",
@@ -60,8 +65,6 @@ TRANSACTION_COLUMNS = (
 def create_job(call: Call) -> Reply:
     """A job that runs for a while and then has a file, or none for want of rows."""
     body = call.body()
-    if body.get("jobType") not in _TYPES:
-        refuse(400, "jobType is not one of the known values", "INVALID_BODY")
     bounds = _bounds(body.get("filterExpression"))
     key = call.world.new_phorest_id()
     row: Row = {
@@ -206,13 +209,13 @@ def _sale_line(world: World, sale: Row, item: Row) -> Row:
         "product_brand_name": item.get("productBrandName"), "product_category_name": item.get("productCategoryName"),
         "appointment_id": item.get("appointmentId"), "appointment_date": item.get("appointmentDate"),
         "payment_type_names": ",".join(payment["type"] for payment in sale["payments"]),
-        "payment_type_amounts": ",".join(str(payment.get("amount", 0)) for payment in sale["payments"]),
+        "payment_type_amounts": ",".join(str(payment["amount"]) for payment in sale["payments"]),
         "online_booking": 0,
         "void": int(sale["void"]), "open_sale": 0, "outstanding_balance_pmt": 0,
     }  # fmt: skip
 
 
 ROUTES = (
-    PhorestRoute("POST", "/branch/{branchId}/csvexportjob", create_job),
-    PhorestRoute("GET", "/branch/{branchId}/csvexportjob/{jobId}", read_job),
+    route("POST", "/branch/{branchId}/csvexportjob", create_job, _JOB),
+    route("GET", "/branch/{branchId}/csvexportjob/{jobId}", read_job),
 )

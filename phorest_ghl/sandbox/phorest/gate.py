@@ -12,8 +12,8 @@ from collections import defaultdict
 
 from phorest_ghl.sandbox.limits import Window
 from phorest_ghl.sandbox.phorest import appointments, bookings, catalogue, clients, exports, sales
-from phorest_ghl.sandbox.phorest.common import Call, PhorestRoute, error
-from phorest_ghl.sandbox.router import Router
+from phorest_ghl.sandbox.phorest.common import Call, error
+from phorest_ghl.sandbox.router import Route, Router
 from phorest_ghl.sandbox.store import as_row
 from phorest_ghl.sandbox.wire import Refusal, Reply, Request
 from phorest_ghl.sandbox.world import World
@@ -34,12 +34,12 @@ class PhorestApi:
         self.router = Router([route for module in _MODULES for route in module.ROUTES])
         self._windows: dict[str, Window] = defaultdict(Window)
 
-    def find(self, request: Request) -> tuple[PhorestRoute, list[str]] | None:
+    def find(self, request: Request) -> tuple[Route, list[str]] | None:
         """The operation a request is for."""
         _, _, below = request.path.removeprefix(PREFIX).lstrip("/").partition("/")
         return self.router.find(request.method, below)
 
-    def answer(self, request: Request, found: tuple[PhorestRoute, list[str]] | None) -> Reply:
+    def answer(self, request: Request, found: tuple[Route, list[str]] | None) -> Reply:
         """The answer to one request, trace id and rate headers included."""
         trace = self.world.trace()
         reply = self._answer(request, found)
@@ -49,7 +49,7 @@ class PhorestApi:
         reply.headers["x-phorest-trace-id"] = trace
         return reply
 
-    def _answer(self, request: Request, found: tuple[PhorestRoute, list[str]] | None) -> Reply:
+    def _answer(self, request: Request, found: tuple[Route, list[str]] | None) -> Reply:
         user = self._user(request)
         if user is None:
             return self._unauthorised()
@@ -121,7 +121,7 @@ class PhorestApi:
     # --- dispatch
     # ---------------------------------------------------------------------------------------------------------------
 
-    def _run(self, request: Request, found: tuple[PhorestRoute, list[str]] | None) -> Reply:
+    def _run(self, request: Request, found: tuple[Route, list[str]] | None) -> Reply:
         if found is None:
             return self._no_route(request)
         self.world.expire_holds()
@@ -129,7 +129,7 @@ class PhorestApi:
         if route.template.startswith("/branch/{") and ids[0] not in self.world.phorest["branches"]:
             return error(404, "Branch not found", "NOT_FOUND")
         try:
-            return route.handler(Call(self.world, request, ids))
+            return route.handler(Call(self.world, request, ids, route.facts["body"]))
         except Refusal as refusal:
             return refusal.reply
 

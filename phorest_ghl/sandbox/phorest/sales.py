@@ -8,29 +8,53 @@ from collections.abc import Mapping
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
+from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.clock import exact_instant, phorest_instant
 from phorest_ghl.sandbox.phorest.appointments import save, store_of
-from phorest_ghl.sandbox.phorest.common import Call, PhorestRoute, refuse
-from phorest_ghl.sandbox.store import Row, as_list
+from phorest_ghl.sandbox.phorest.common import Call, refuse, route
+from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply
 from phorest_ghl.sandbox.world import World
 
-_PAYMENTS = {"CASH", "CREDIT", "DEBIT", "OTHER"}
+_POINTS: w.Shape = {
+    "clientId": w.STR.needed(), "branchId": w.STR.needed(), "description": w.STR.needed(), "pointsChange": w.INTEGER.needed(),
+    "operationType": w.choice("ADD", "DEDUCT").needed(),
+}  # fmt: skip
+_CREDIT: w.Shape = {
+    **dict.fromkeys(["clientId", "branchId", "description"], w.STR.needed()),
+    "transactionAmount": w.NUMBER.needed(),
+    "staffId": w.STR_OR_NULL,
+}
+_STOCK: w.Shape = {
+    "stocks": w.list_of(barcodes=w.STRINGS.needed(), quantity=w.NUMBER.needed(), reason=w.STR_OR_NULL).needed()
+}
+_PURCHASE: w.Shape = {
+    "clientId": w.STR_OR_NULL,
+    "items": w.list_of(
+        appointment=w.nested(appointmentId=w.STR.needed(), price=w.PRICE),
+        product=w.nested(productId=w.STR, barcode=w.STR, quantity=w.INTEGER),
+        course=w.nested(price=w.NUMBER),
+        voucher=w.nested(price=w.NUMBER),
+    ).needed(),
+    "payments": w.list_of(
+        type=w.choice("CASH", "CREDIT", "DEBIT", "OTHER").needed(),
+        amount=w.NUMBER.needed(),
+        customPaymentTypeId=w.STR_OR_NULL,
+    ).needed(),
+}
 _ITEMS = {"appointment", "product", "course", "voucher"}
 
 
 def change_points(call: Call) -> Reply:
     """Add or deduct loyalty points; whether that bumps the client's `updatedAt` is unknown, so it is a switch."""
     body = call.body()
-    client = call.store("clients").get(str(body.get("clientId")))
-    if client is None or body.get("branchId") not in call.store("branches"):
+    client = call.store("clients").get(body["clientId"])
+    if client is None or body["branchId"] not in call.store("branches"):
         refuse(404, "Client or branch not found", "NOT_FOUND")
-    points, kind = body.get("pointsChange"), body.get("operationType")
-    if not isinstance(points, int) or isinstance(points, bool) or points < 1:
-        refuse(400, "pointsChange must be a positive whole number", "INVALID_BODY")
-    if kind not in {"ADD", "DEDUCT"} or not body.get("description"):
-        refuse(400, "operationType and description are required", "INVALID_BODY")
-    add_points(call.world, client, float(points if kind == "ADD" else -points))
+    points = body["pointsChange"]
+    if points < 1:
+        refuse(400, "pointsChange must be positive", "INVALID_BODY")
+    add_points(call.world, client, float(points if body["operationType"] == "ADD" else -points))
     return Reply(
         200,
         {
@@ -52,24 +76,21 @@ def add_points(world: World, client: Row, points: float) -> None:
 def change_credit(call: Call) -> Reply:
     """Change a client's credit account by a signed amount in major units."""
     body = call.body()
-    client = call.store("clients").get(str(body.get("clientId")))
+    client = call.store("clients").get(body["clientId"])
     if client is None:
         refuse(404, "Client not found", "NOT_FOUND")
-    amount = body.get("transactionAmount")
-    if not isinstance(amount, int | float) or isinstance(amount, bool):
-        refuse(400, "transactionAmount must be a number", "INVALID_BODY")
     account: Row = client.get("creditAccount") or {"outstandingBalance": 0.0, "creditDays": 0, "creditLimit": 0.0}
-    account = {**account, "outstandingBalance": account["outstandingBalance"] + amount}
+    account = {**account, "outstandingBalance": account["outstandingBalance"] + body["transactionAmount"]}
     call.store("clients").put(client["clientId"], {**client, "creditAccount": account})
     return Reply(200, account)
 
 
 def adjust_stock(call: Call) -> Reply:
     """204; barcodes that no product has are passed over."""
-    for stock in as_list(call.body().get("stocks")) or []:
+    for stock in call.body()["stocks"]:
         for row in list(call.store("products").rows.values()):
-            if row["branchId"] == call.ids[0] and row["barcode"] and row["barcode"] in stock.get("barcodes", []):
-                quantity = row["quantityInStock"] + stock.get("quantity", 0)
+            if row["branchId"] == call.ids[0] and row["barcode"] and row["barcode"] in stock["barcodes"]:
+                quantity = row["quantityInStock"] + stock["quantity"]
                 stamp = exact_instant(call.world.clock.now())
                 call.store("products").put(row["productId"], {**row, "quantityInStock": quantity, "updatedAt": stamp})
     return Reply(204)
@@ -78,16 +99,14 @@ def adjust_stock(call: Call) -> Reply:
 def purchase(call: Call) -> Reply:
     """201 with the number of the sale; too little money is refused, and appointments on it become PAID."""
     body = call.body()
-    items = [_item(call, item) for item in as_list(body.get("items")) or []]
+    items = [_item(call, item) for item in body["items"]]
     if not items:
         refuse(400, "items is required", "INVALID_BODY")
-    payments = as_list(body.get("payments")) or []
-    if any(payment.get("type") not in _PAYMENTS for payment in payments):
-        refuse(400, "payments[].type is not one of the known values", "INVALID_BODY")
+    payments: list[Row] = body["payments"]
     if any(payment["type"] == "OTHER" and not payment.get("customPaymentTypeId") for payment in payments):
         refuse(400, "OTHER needs customPaymentTypeId", "INVALID_BODY")
     due = sum((_cents(item["total"]) for item in items), Decimal(0))
-    if sum((_cents(payment.get("amount", 0)) for payment in payments), Decimal(0)) < due:
+    if sum((_cents(payment["amount"]) for payment in payments), Decimal(0)) < due:
         refuse(400, "The payments do not cover the total", "UNDERPAID")
     row = record_sale(call.world, call.ids[0], body.get("clientId"), items, payments)
     for item in items:
@@ -104,18 +123,23 @@ def _item(call: Call, item: Row) -> Row:
     kind = next((name for name in _ITEMS if name in item), None)
     wish: Mapping[str, Any] = item.get(kind or "", {})
     if kind == "appointment":
-        visit = store_of(call).get(str(wish.get("appointmentId")))
+        visit = store_of(call).get(wish["appointmentId"])
         if visit is None or visit["branchId"] != call.ids[0]:
             refuse(404, "Appointment not found", "NOT_FOUND")
-        return service_line(call.world, visit) | {"total": wish.get("price", visit.get("price") or 0.0)}
+        return service_line(call.world, visit) | {"total": wish.get("price") or visit.get("price") or 0.0}
     if kind == "product":
         product = next(
-            (row for row in call.store("products").rows.values() if row["barcode"] == wish.get("barcode")), None
+            (
+                row
+                for row in call.store("products").rows.values()
+                if wish.get("barcode") and row["barcode"] == wish["barcode"]
+            ),
+            None,
         )
-        product = product or call.store("products").get(str(wish.get("productId")))
+        product = product or call.store("products").get(wish.get("productId", ""))
         if product is None:
             refuse(404, "Product not found", "NOT_FOUND")
-        return product_line(call.world, product, int(wish.get("quantity", 1)))
+        return product_line(call.world, product, wish.get("quantity", 1))
     if kind is None:
         refuse(400, "An item is an appointment, product, course or voucher", "INVALID_BODY")
     price = wish.get("price", 0.0)
@@ -173,8 +197,8 @@ def record_sale(world: World, branch: str, client: str | None, items: list[Row],
 
 
 ROUTES = (
-    PhorestRoute("POST", "/loyaltypoints", change_points),
-    PhorestRoute("POST", "/creditaccounttransaction", change_credit),
-    PhorestRoute("POST", "/branch/{branchId}/stock/adjustment", adjust_stock),
-    PhorestRoute("POST", "/branch/{branchId}/purchase", purchase),
+    route("POST", "/loyaltypoints", change_points, _POINTS),
+    route("POST", "/creditaccounttransaction", change_credit, _CREDIT),
+    route("POST", "/branch/{branchId}/stock/adjustment", adjust_stock, _STOCK),
+    route("POST", "/branch/{branchId}/purchase", purchase, _PURCHASE),
 )

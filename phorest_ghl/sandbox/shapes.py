@@ -1,12 +1,15 @@
-"""Strict whitelists: an unknown property answers 422, as does a missing or mistyped one (facts/ghl-api §3).
+"""Shapes of bodies and queries, and what is wrong with one.
 
-Belongs here: checking bodies and queries against a shape. Does not belong here: business rules, which answer 400 later.
+Belongs here: checking types and, for GHL, that nothing unlisted is sent (facts/ghl-api §3). Does not belong here:
+business rules.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
+
+from phorest_ghl.sandbox.store import as_list
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
@@ -32,11 +35,14 @@ STR = Field("a string")
 STR_OR_NULL = Field("a string", nullable=True)
 EMAIL = Field("an email", nullable=True)
 BOOL = Field("a boolean value")
+BOOL_OR_NULL = Field("a boolean value", nullable=True)
 NUMBER = Field("a number conforming to the specified constraints")
+INTEGER = Field("an integer")
 STRINGS = Field("an array of strings")
 OBJECTS = Field("an array of objects")
 OBJECT = Field("an object")
 VALUES = Field("an array of values")
+PRICE = Field("a number conforming to the specified constraints", nullable=True)
 ANY = Field("anything", nullable=True)
 
 
@@ -45,27 +51,46 @@ def choice(*values: object) -> Field:
     return Field("one of " + ", ".join(str(value) for value in values), choices=frozenset(values))
 
 
+def list_of(**inner: Field) -> Field:
+    """A list of objects with a shape of their own."""
+    return Field("an array of objects", inner=inner)
+
+
 def nested(**inner: Field) -> Field:
     """An object with its own whitelist."""
     return Field("an object", inner=inner)
 
 
-def violations(shape: Shape, values: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Every complaint about a body, in the vendor's wording; empty when it passes."""
-    found = [f"property {prefix}{name} should not exist" for name in values if name not in shape]
+def violations(shape: Shape, values: Mapping[str, Any], prefix: str = "", *, strict: bool = True) -> list[str]:
+    """Every complaint about a body, in GHL's wording; empty when it passes.
+
+    Args:
+        shape: what the body may hold.
+        values: the body.
+        prefix: how the names of a nested object begin.
+        strict: whether unknown properties are complaints, as for GHL; Phorest ignores them.
+    """
+    found = [f"property {prefix}{name} should not exist" for name in values if name not in shape] if strict else []
     for name, field in shape.items():
-        if name not in values:
-            if field.required:
-                found.append(f"{prefix}{name} must be {field.kind}")
-            continue
-        value = values[name]
-        if value is None and field.nullable:
-            continue
-        if not _is(field, value):
+        if name in values:
+            found += _complaints(field, values[name], f"{prefix}{name}", strict=strict)
+        elif field.required:
             found.append(f"{prefix}{name} must be {field.kind}")
-        elif field.inner is not None:
-            found += violations(field.inner, cast("dict[str, Any]", value), f"{prefix}{name}.")
     return found
+
+
+def _complaints(field: Field, value: Any, name: str, *, strict: bool) -> list[str]:
+    if value is None and field.nullable:
+        return []
+    if not _is(field, value):
+        return [f"{name} must be {field.kind}"]
+    if field.inner is None:
+        return []
+    rows = as_list(value)
+    parts: list[tuple[str, Any]] = [(name, value)]
+    if rows is not None:
+        parts = [(f"{name}.{index}", row) for index, row in enumerate(rows)]
+    return [line for where, part in parts for line in violations(field.inner, part, f"{where}.", strict=strict)]
 
 
 def query_violations(shape: Shape, query: Sequence[tuple[str, str]]) -> list[str]:
@@ -94,6 +119,7 @@ _TESTS: dict[str, Callable[[Any], bool]] = {
     EMAIL.kind: lambda value: isinstance(value, str) and _EMAIL.fullmatch(value) is not None,
     BOOL.kind: lambda value: isinstance(value, bool),
     NUMBER.kind: lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    INTEGER.kind: lambda value: isinstance(value, int) and not isinstance(value, bool),
     STRINGS.kind: _is_list_of(str),
     OBJECTS.kind: _is_list_of(dict),
     VALUES.kind: lambda value: isinstance(value, list),
