@@ -10,6 +10,7 @@ from typing import Any
 from phorest_ghl.sandbox.faults import Faults
 from phorest_ghl.sandbox.live import Live
 from phorest_ghl.sandbox.observed import Observed
+from phorest_ghl.sandbox.page import page
 from phorest_ghl.sandbox.people_acts import PeopleActs
 from phorest_ghl.sandbox.router import Route, Router
 from phorest_ghl.sandbox.store import Row, as_row
@@ -71,6 +72,8 @@ class Control:
 
     def answer(self, request: Request) -> Reply:
         """One control call."""
+        if request.path == "/":
+            return page(self.world, self.observed)
         found = self._router.find(request.method, request.path)
         if found is None:
             return Reply(404, {"error": f"The sandbox has no {request.method} {request.path}."})

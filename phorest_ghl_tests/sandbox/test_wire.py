@@ -111,6 +111,13 @@ def test_slow_waits(calm: SandboxServer, phorest: Call) -> None:
     assert time.monotonic() - start >= 0.12
 
 
+def test_latency_is_waited_once_a_request_and_not_for_each_other() -> None:
+    with SandboxServer(SandboxOptions(clients=5, months=0, latency_ms=80)) as running, httpx.Client() as client:
+        start = time.monotonic()
+        client.get(f"{running.url}/contacts/x")
+        assert 0.08 <= time.monotonic() - start < 0.5
+
+
 def test_created_but_422_says_no_and_creates(calm: SandboxServer, ghl: Call) -> None:
     calm.control("POST", "/faults", {"route": "POST /contacts/", "kind": "created_but_422"})
     answer = _create(calm, ghl, "refused yet there")
