@@ -33,7 +33,7 @@ _BAD_GATEWAY = (
     b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
 )
 _HANDLED_INSIDE = frozenset({"filter_ignored", "clear_ignored"})
-_STATUSES = frozenset({"429", "500", "502", "503", "504"})
+_STATUSES = frozenset({"429", "500", "502", "503", "504", "520"})
 
 
 class Api(Protocol):
@@ -49,6 +49,10 @@ class Api(Protocol):
         """The answer."""
         ...
 
+    def failure(self, status: int) -> Reply:
+        """What this vendor answers with a status that a fault asks for."""
+        ...
+
 
 class SandboxApp:
     """Both APIs and the control surface on one port."""
@@ -61,7 +65,9 @@ class SandboxApp:
             "ghl": [route.name for route in self.ghl.router.routes],
         }
         self.faults = Faults(Random(world.options.seed), self.routes)  # noqa: S311
-        self.observed = Observed({"phorest": 1.0, "ghl": world.options.rate_window_s})
+        self.observed = Observed(
+            {"phorest": world.switches.phorest_rate_window_s, "ghl": world.switches.ghl_rate_window_s}
+        )
         self.control = Control(world, self.faults, self.observed, self.routes)
         self._postman: httpx.AsyncClient | None = None
         self._posts: set[asyncio.Future[None]] = set()
@@ -128,7 +134,7 @@ class SandboxApp:
             and not fault.after_commit
             and (kind in {"timeout_before", "reset", "html"} or kind in _STATUSES)
         ):
-            return _broken(fault)
+            return _broken(api, fault)
         if kind in _HANDLED_INSIDE:
             request.ignored = frozenset({kind})
         if kind == "page_drift":
@@ -144,7 +150,7 @@ class SandboxApp:
             message = ["property should not exist"] if api.name == "ghl" else "INVALID"
             reply = Reply(422, {"statusCode": 422, "message": message, "error": "Unprocessable Entity"}, reply.headers)
         if fault is not None and fault.after_commit and (kind in _STATUSES or kind == "html"):
-            reply = _broken(fault) or reply
+            reply = _broken(api, fault) or reply
         return reply
 
     async def _send_or_break(self, send: Send, reply: Reply | None, fault: Fault | None) -> None:
@@ -174,16 +180,15 @@ class SandboxApp:
             await send({"type": "http.response.body", "body": shown, "more_body": cut})
 
 
-def _broken(fault: Fault) -> Reply | None:
+def _broken(api: Api, fault: Fault) -> Reply | None:
     if fault.kind == "html":
         return Reply(502, _BAD_GATEWAY, media="text/html")
     if fault.kind not in _STATUSES:
         return None
-    status = int(fault.kind)
-    headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
-    if status == 429:
-        return Reply(429, {"statusCode": 429, "message": "Too Many Requests"}, headers | {"X-RateLimit-Remaining": "0"})
-    return Reply(status, {"statusCode": status, "message": "Fault injected by the sandbox"}, headers)
+    reply = api.failure(int(fault.kind))
+    if fault.retry_after is not None:
+        reply.headers["Retry-After"] = fault.retry_after
+    return reply
 
 
 def _trace(reply: Reply) -> object:

@@ -56,7 +56,7 @@ class Control:
             ("POST", "/tokens", self._make_token),
             ("GET", "/webhooks", lambda _, __: Reply(200, self.world.webhooks.describe())),
             ("POST", "/webhooks", lambda request, _: Reply(200, self.world.webhooks.configure(_object(request)))),
-            ("POST", "/credentials/{name}/rotate", lambda _, ids: Reply(200, {ids[0]: self.world.rotate(ids[0])})),
+            ("POST", "/credentials/{name}/rotate", self._rotate),
             ("GET", "/live", lambda _, __: Reply(200, as_lines(self.world.log.rows.values()), media=LINES)),
             ("POST", "/live", lambda request, _: Reply(200, {"events": self.live.run(_object(request))})),
             ("PATCH", "/phorest/{kind}", self._patch_many),
@@ -148,7 +148,12 @@ class Control:
 
     def _change_switches(self, request: Request, ids: Sequence[str]) -> Reply:
         del ids
-        self.world.switches.change(_object(request))
+        wish = _object(request)
+        self.world.switches.change(wish)
+        for api in {"phorest", "ghl"} & {
+            name.partition("_rate_window_s")[0] for name in wish if name.endswith("_rate_window_s")
+        }:
+            self.observed.resize(api, wish[f"{api}_rate_window_s"])
         self.world.remember_settings()
         return Reply(200, self.world.switches.as_dict())
 
@@ -182,6 +187,10 @@ class Control:
         row = {"scopes": list(wish.get("scopes", ())), "location": other if wish.get("location") == "other" else own}
         self.world.settings.put(f"pit {token}", row)
         return Reply(201, {"token": token, **row})
+
+    def _rotate(self, request: Request, ids: Sequence[str]) -> Reply:
+        """`{"grace_days": 7}` keeps the old private token alive for a while; without it the old secret ends at once."""
+        return Reply(200, {ids[0]: self.world.rotate(ids[0], float(_object(request).get("grace_days", 0)))})
 
     # --- acting as a person
     # -----------------------------------------------------------------------------------------------------

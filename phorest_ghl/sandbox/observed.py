@@ -43,6 +43,11 @@ class Observed:
         self._any = {api: MostInWindow(seconds) for api, seconds in self._windows.items()}
         self._let_through = {api: MostInWindow(seconds) for api, seconds in self._windows.items()}
 
+    def resize(self, api: str, seconds: float) -> None:
+        """Look at windows of another length; the most requests in any of them are counted anew."""
+        self._windows[api] = seconds
+        self._any[api], self._let_through[api] = MostInWindow(seconds), MostInWindow(seconds)
+
     def note(self, entry: Entry, *, at: str, arrived: float, trace: str) -> None:
         """Count one request that arrived at monotonic second `arrived`; status 0 is one left without an answer."""
         api, method, route, status = entry

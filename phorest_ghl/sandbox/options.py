@@ -39,6 +39,7 @@ class Switches:
     phorest_category_key: Literal["clientCategoryId", "categoryId"] = "clientCategoryId"
     phorest_appointment_max_size: int = 100
     phorest_put_time_mode: Literal["branch_local", "utc"] = "branch_local"
+    phorest_foreign_staff: bool = False
     phorest_reserved_ttl_s: float = 600.0
     phorest_export_seconds: float = 0.0
     phorest_no_rows_export: Literal["DONE", "FAILED"] = "FAILED"

@@ -32,7 +32,8 @@ def page(world: World, observed: Observed) -> Reply:
     body = (
         "<section>"
         f"<div><h2>Phorest</h2>{_numbers(counts['phorest'])}</div><div><h2>GoHighLevel</h2>{_numbers(counts['ghl'])}</div>"
-        f"<div><h2>Messages</h2>{_numbers(messages)}</div><div><h2>Messages by trigger</h2>{_numbers(sent['sent_by_trigger'])}</div>"
+        f"<div><h2>Messages</h2>{_numbers(messages)}</div>"
+        f"<div><h2>Messages by trigger</h2>{_numbers(sent['sent_by_trigger'])}</div>"
         f"</section><h2>Requests</h2>{_apis(report['apis'])}"
         f"<h2>The last requests</h2>{_table(('at', 'api', 'method', 'route', 'status'), reversed(report['recent'][-15:]))}"
         f"<h2>The last messages</h2>{_table(('at', 'contact', 'channel', 'workflow', 'reason'), _last_runs(world))}"

@@ -114,6 +114,7 @@ class World:
         addresses = people.Addresses(rng)
         size = _scale(options.clients)
         staff = [row for branch in branches for row in salon.make_staff(rng, branch, size["staff"], addresses)]
+        salon.share_staff(staff, size["staff"])
         categories = salon.make_categories(rng)
         groups, services = salon.make_services(rng, size["services"])
         drafts = make_clients(rng, options.clients, Surroundings(branches, staff, categories, now), addresses)
@@ -222,8 +223,12 @@ class World:
         self.settings.put("workflows", {"rows": self.automations.workflows()})
         self.settings.put("clock", {"offset_s": self.clock.offset_s})
 
-    def rotate(self, name: str) -> str:
-        """Replace a secret at once; the old one no longer opens anything.
+    def rotate(self, name: str, grace_days: float = 0.0) -> str:
+        """Replace a secret.
+
+        Args:
+            name: which one.
+            grace_days: how long an old private token still works ("rotate and expire later" gives 7, facts/ghl-api §2.1).
 
         Raises:
             ValueError: there is no such secret.
@@ -231,6 +236,10 @@ class World:
         values = {"phorest_secret": self.trace(), "ghl_token": f"pit-{self.trace()}", "app_secret": self.trace()}
         if name not in values:
             raise ValueError(f"There is no secret {name!r}. Secrets: {', '.join(values)}.")
+        if name == "ghl_token" and grace_days > 0:
+            until = self.clock.seconds() + grace_days * 86_400
+            old = {"scopes": None, "location": self.location["id"], "until": until}
+            self.settings.put(f"pit {self.credentials.ghl_token}", old)
         self.credentials = replace(self.credentials, **{name: values[name]})
         self.settings.put("credentials", {key: getattr(self.credentials, key) for key in values})
         return values[name]

@@ -126,5 +126,16 @@ def test_a_rotated_secret_ends_the_old_one_at_once(drive: Driver) -> None:
     new = drive.control("POST", "/credentials/ghl_token/rotate").json["ghl_token"]
     assert drive.ghl("GET", f"/locations/{drive.location}", token=old).status == 401
     assert drive.ghl("GET", f"/locations/{drive.location}", token=new).status == 200
+    later = drive.control("POST", "/credentials/ghl_token/rotate", {"grace_days": 7}).json["ghl_token"]
+    drive.control("POST", "/clock", {"advance_s": 6 * 86_400})
+    assert [drive.ghl("GET", f"/locations/{drive.location}", token=token).status for token in (new, later)] == [
+        200,
+        200,
+    ]
+    drive.control("POST", "/clock", {"advance_s": 2 * 86_400})
+    assert [drive.ghl("GET", f"/locations/{drive.location}", token=token).status for token in (new, later)] == [
+        401,
+        200,
+    ]
     assert drive.control("POST", "/credentials/phorest_secret/rotate").status == 200
     assert drive.control("POST", "/credentials/nothing/rotate").status == 400

@@ -53,12 +53,25 @@ def _names(calm: SandboxServer) -> list[str]:
     return [row["firstName"] for row in calm.truth("ghl/contacts")]
 
 
-@pytest.mark.parametrize("kind", ["429", "500", "502", "503"])
+@pytest.mark.parametrize("kind", ["429", "500", "502", "503", "504", "520"])
 def test_a_status_fault_strikes_before_the_work_is_done(calm: SandboxServer, ghl: Call, kind: str) -> None:
     calm.control("POST", "/faults", {"api": "ghl", "route": "POST /contacts/", "kind": kind, "count": 1})
     assert _create(calm, ghl, f"never {kind}").status_code == int(kind)
     assert f"never {kind}" not in _names(calm)
     assert _create(calm, ghl, f"then {kind}").status_code == 201
+
+
+def test_a_429_comes_in_its_vendors_shape(calm: SandboxServer, ghl: Call, phorest: Call) -> None:
+    calm.control("POST", "/faults", {"kind": "429", "count": 2})
+    by_ghl, by_phorest = ghl("GET", "/contacts/x"), phorest("GET", "/branch")
+    assert (by_ghl.headers["x-ratelimit-remaining"], by_ghl.headers["x-ratelimit-interval-milliseconds"]) == (
+        "0",
+        "10000",
+    )
+    assert by_phorest.json()["errorCode"] == "TOO_MANY_REQUESTS"
+    assert by_phorest.headers["x-phorest-trace-id"] == by_phorest.json()["id"]
+    calm.control("POST", "/faults", {"kind": "429", "retry_after": "7"})
+    assert ghl("GET", "/contacts/x").headers["retry-after"] == "7"
 
 
 def test_a_status_fault_can_strike_after_the_work_was_done(calm: SandboxServer, ghl: Call) -> None:
@@ -201,6 +214,11 @@ def test_the_request_log_knows_the_most_requests_in_any_window(calm: SandboxServ
     ]
     calm.control("DELETE", "/requests")
     assert calm.control("GET", "/requests")["requests"] == []
+
+
+def test_the_log_looks_at_windows_as_long_as_the_switch_says(calm: SandboxServer) -> None:
+    calm.control("POST", "/switches", {"ghl_rate_window_s": 0.5})
+    assert calm.control("GET", "/requests")["apis"]["ghl"]["window_s"] == 0.5
 
 
 def test_the_state_survives_kill_9_and_a_new_process_goes_on_from_it(tmp_path: Path) -> None:

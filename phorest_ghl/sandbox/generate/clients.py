@@ -232,6 +232,9 @@ def _merge_some(rng: Random, plain: list[Draft], pairs: int) -> None:
         _merge(rng, loser, winner)
         if turn % 5 == 0:
             _merge(rng, winner, shape.pop())
+        elif turn % 7 == 3:
+            winner.row["archived"] = True
+            winner.traits.add("archived")
 
 
 def _merge(rng: Random, loser: Draft, winner: Draft) -> None:

@@ -185,11 +185,15 @@ def _odd_times(diary: Diary, days: Sequence[date]) -> Iterator[tuple[datetime, d
     yield evening.replace(hour=12), evening.replace(hour=12)
     yield datetime(2205, 1, 1, 9), datetime(2205, 1, 1, 10)  # noqa: DTZ001 - a diary's times have no zone of their own
     for day in days:
-        noon = datetime.combine(day, time(12), diary.zone)
-        before = noon - timedelta(days=1)
-        if noon.utcoffset() != before.utcoffset():
-            night = datetime.combine(day, time(1, 30))
-            yield night, night + timedelta(minutes=90)
+        for hour in range(4):
+            night = datetime.combine(day, time(hour, 30))
+            if _is_odd(night.replace(tzinfo=diary.zone)):
+                yield night, night + timedelta(minutes=90)
+
+
+def _is_odd(moment: datetime) -> bool:
+    """Whether a local time is missing or comes twice on that day."""
+    return moment.utcoffset() != moment.replace(fold=1).utcoffset()
 
 
 def thin_appointment(rng: Random, row: Row) -> None:

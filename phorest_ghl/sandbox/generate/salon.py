@@ -91,6 +91,14 @@ def make_staff(rng: Random, branch: Row, number: int, addresses: people.Addresse
     return found
 
 
+def share_staff(staff: list[Row], per_branch: int) -> None:
+    """The first two of every branch work in all of them: one `userId`, another `staffId` each (facts/phorest-api §2.4)."""
+    for place, row in enumerate(staff):
+        if place >= per_branch and place % per_branch < 2:
+            same = staff[place % per_branch]
+            row |= {name: same[name] for name in ("userId", "firstName", "lastName", "mobile", "email")}
+
+
 def make_services(rng: Random, number: int) -> tuple[list[Row], list[Row]]:
     """Service categories, and services that all branches share, some archived, some only markers (facts/phorest-api §7.8)."""
     categories: list[Row] = [

@@ -3,6 +3,7 @@
 Belongs here: what happens before and after any operation. Does not belong here: business rules.
 """
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -78,6 +79,15 @@ class GhlApi:
         reply.headers.update(headers)
         return reply
 
+    def failure(self, status: int) -> Reply:
+        """A 429 comes with the rate headers of a full window; whatever a gateway fails with has none."""
+        reply = Reply(
+            status, {"statusCode": status, "message": "Too Many Requests" if status == 429 else "Server error"}
+        )
+        if status == 429:
+            reply.headers.update(self._headers(0, self.world.switches.ghl_daily_max // 2))
+        return reply
+
     def _answer(self, request: Request, found: tuple[GhlRoute, list[str]] | None, headers: dict[str, str]) -> Reply:
         if found is not None and found[0].facts["scope"] == "":
             return self._run(request, found, None)  # the token call itself
@@ -107,9 +117,10 @@ class GhlApi:
         row = self.world.settings.get(f"pit {value}")
         if value == self.world.credentials.ghl_token:
             return Token(value, "pit", self.world.location["id"], None, None, "private_integration")
-        if row is None:
+        if row is None or self.world.clock.seconds() > row.get("until", math.inf):
             refuse(401, "Invalid Private Integration token")
-        return Token(value, "pit", row["location"], frozenset(row["scopes"]), None, "private_integration")
+        scopes = None if row["scopes"] is None else frozenset[str](row["scopes"])
+        return Token(value, "pit", row["location"], scopes, None, "private_integration")
 
     def _oauth(self, value: str) -> Token:
         row = self.world.ghl["tokens"].get(value)

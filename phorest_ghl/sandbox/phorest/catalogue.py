@@ -49,7 +49,9 @@ def list_staff(call: Call) -> Reply:
     """Staff of a branch under the key `staffs`; the delta is accepted, but rows carry no date to check it by."""
     archived = call.flag("fetch_archived")
     lower, upper = call.instant("updatedAfter"), call.instant("updatedBefore")
-    rows = [row for row in _of_branch(call, "staff") if archived or not row["archived"]]
+    foreign = call.world.switches.phorest_foreign_staff  # one live system saw other branches' staff in a branch's list
+    everybody = call.store("staff").rows.values() if foreign else _of_branch(call, "staff")
+    rows = [row for row in everybody if archived or not row["archived"]]
     if "filter_ignored" not in call.request.ignored:
         changed = call.world.staff_changed
         rows = [row for row in rows if lower is None or changed.get(row["staffId"], "") > exact_instant(lower)]
@@ -126,6 +128,15 @@ def list_rooms(call: Call) -> Reply:
     )
 
 
+def list_payment_types(call: Call) -> Reply:
+    """At the top level, without an envelope, as one live note has it."""
+    names = ("Cash", "Card", "Voucher")
+    del call
+    return Reply(
+        200, {"paymentTypes": [{"id": str(number), "name": name} for number, name in enumerate(names, start=1)]}
+    )
+
+
 def list_nothing(key: str) -> Callable[[Call], Reply]:
     """A list that this salon has none of."""
     return lambda call: page_of_rows(call, key, ())
@@ -165,6 +176,7 @@ ROUTES = (
     route("GET", "/branch/{branchId}/service-category", list_service_categories),
     route("GET", "/branch/{branchId}/product", list_products),
     route("GET", "/branch/{branchId}/room", list_rooms),
+    route("GET", "/branch/{branchId}/paymenttype", list_payment_types),
     route("GET", "/branch/{branchId}/machine", list_nothing("machines")),
     route("GET", "/branch/{branchId}/break", list_nothing("breaks")),
     route("GET", "/branch/{branchId}/review", list_nothing("reviews")),

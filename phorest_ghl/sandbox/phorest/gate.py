@@ -49,6 +49,12 @@ class PhorestApi:
         reply.headers["x-phorest-trace-id"] = trace
         return reply
 
+    def failure(self, status: int) -> Reply:
+        """A 429 or 5xx in Phorest's error shape."""
+        reply = self._too_many() if status == 429 else error(status, "Server error")
+        reply.content["id"] = reply.headers["x-phorest-trace-id"] = self.world.trace()
+        return reply
+
     def _answer(self, request: Request, found: tuple[Route, list[str]] | None) -> Reply:
         user = self._user(request)
         if user is None:

@@ -35,6 +35,20 @@ def test_staff_come_under_staffs_with_pseudo_staff_among_them(drive: Driver) -> 
     assert drive.phorest("GET", f"{{b}}/staff/{rows[0]['staffId']}").json == rows[0]
 
 
+def test_a_person_who_works_in_two_branches_has_one_user_id_and_two_staff_ids() -> None:
+    drive = Driver(clients=20, branches=2)
+    one, two = (_rows(drive, f"/branch/{key}/staff", "staffs") for key in drive.world.phorest["branches"].rows)
+    shared = {row["userId"] for row in one} & {row["userId"] for row in two} - {None}
+    assert len(shared) == 2
+    assert not {row["staffId"] for row in one} & {row["staffId"] for row in two}
+    drive.switch(phorest_foreign_staff=True)
+    assert len({row["branchId"] for row in _rows(drive, "{b}/staff", "staffs")}) == 2
+
+
+def test_payment_types_come_without_an_envelope(drive: Driver) -> None:
+    assert set(drive.phorest("GET", "{b}/paymenttype").json) == {"paymentTypes"}
+
+
 def test_the_staff_delta_filters_though_rows_show_no_date(drive: Driver) -> None:
     assert _rows(drive, "{b}/staff", "staffs", updatedAfter="2199-01-01T00:00:00.000Z") == []
     key = next(iter(drive.world.phorest["staff"].rows))
