@@ -32,9 +32,7 @@ class Control:
         self.acts = PeopleActs(world)
         self.live = Live(world, self.acts)
         self._routes = routes
-        self._router = Router(
-            [Route(method, f"/__sandbox__{path}", handler) for method, path, handler in self._table()]
-        )
+        self.router = Router([Route(method, f"/__sandbox__{path}", handler) for method, path, handler in self._table()])
 
     def _table(self) -> Iterable[tuple[str, str, Handler]]:
         return (
@@ -74,7 +72,7 @@ class Control:
         """One control call."""
         if request.path == "/":
             return page(self.world, self.observed)
-        found = self._router.find(request.method, request.path)
+        found = self.router.find(request.method, request.path)
         if found is None:
             return Reply(404, {"error": f"The sandbox has no {request.method} {request.path}."})
         route, ids = found
