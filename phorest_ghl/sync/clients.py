@@ -3,7 +3,7 @@
 Belongs here: the order of these steps and what stops a run before it starts. Does not: any of the steps itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -11,14 +11,15 @@ from sqlalchemy import Connection, Engine, text
 
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.ghl.client import GhlClient, GhlReader
+from phorest_ghl.ghl.models import Contact
 from phorest_ghl.sync import mirror, summary
 from phorest_ghl.sync.apply import Applier
 from phorest_ghl.sync.consent import BY_EMAIL, BY_PHONE, Channel
 from phorest_ghl.sync.contact_writer import ContactWriter
-from phorest_ghl.sync.identity import Person, households, people
-from phorest_ghl.sync.journal import Ledger
+from phorest_ghl.sync.identity import Household, Person, households, people
+from phorest_ghl.sync.journal import Intent, Ledger, MappingRow
 from phorest_ghl.sync.keeper import REJECTED, Keeper
-from phorest_ghl.sync.lookup import SEARCH_LAG_S
+from phorest_ghl.sync.lookup import SEARCH_LAG_S, find_ours
 from phorest_ghl.sync.mirror import LocationState
 from phorest_ghl.sync.outcomes import Skipped, Tally
 from phorest_ghl.sync.plan import Plan, Planner
@@ -44,6 +45,11 @@ class Prepared:
 
     location: LocationState
     field_ids: dict[str, str]
+
+    @property
+    def duplicates(self) -> bool:
+        """Whether the location allows duplicates: then nobody shares a contact (design §6)."""
+        return self.location.allows_duplicates is True
 
 
 class ClientsSync:
@@ -79,7 +85,9 @@ class ClientsSync:
         field_ids = resolve_fields(self._engine, self._client, may_create=writing, adopt_existing=adopt_fields)
         if state.mirrored_at is None:
             mirror.read_back(self._engine, self._client, keyring=self._keyring, batch_id=self._ledger.batch_id)
-        return Prepared(state, dict(field_ids))
+        prepared = Prepared(state, dict(field_ids))
+        self._settle_unwanted(prepared)
+        return prepared
 
     def confirm_workflows(self, operator: str) -> None:
         """Record that an operator has paused the location's workflows, or made them exclude the guard tag (S1)."""
@@ -116,8 +124,7 @@ class ClientsSync:
                 "a changed field, DND or a note, or let it exclude contacts tagged phorest:backfill. Then run "
                 "`phorest-ghl sync clients --workflows-paused` once."
             )
-        keeper = Keeper(self._engine, prepared.location, self._ledger, self._keyring, prepared.field_ids)
-        writer = ContactWriter(self._client, keeper, bulk=True, lag_s=self._lag_s)
+        writer = ContactWriter(self._client, self._keeper(prepared), bulk=True, lag_s=self._lag_s)
         tally = Tally(_items(plan))
         requests_before = self._client.requests
         run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
@@ -130,13 +137,48 @@ class ClientsSync:
             raise
         return run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=stopped)
 
+    def _settle_unwanted(self, prepared: Prepared) -> None:
+        """Look up creates without an answer whose client was since archived, banned or deleted, or lost its addresses.
+
+        No plan asks for such a contact again, so if it was made it would stay as open as it was then (S6, S7).
+        """
+        with self._engine.connect() as connection:
+            intents = self._ledger.open_intents(connection)
+            if not intents:
+                return
+            found = people(load_clients(connection), load_countries(connection))
+            grouped = self._households(found, self._ledger.mappings(connection), prepared)
+        keeper = self._keeper(prepared)
+        for member in (m for h in grouped if h.anchor is None and not h.wants_a_contact for m in h.members):
+            intent = intents.get(member.phorest_id)
+            if intent is not None:
+                sent = intent.state != "planned" and bool(prepared.field_ids)
+                keeper.settled_unwanted(member.phorest_id, self._look_up(intent, prepared) if sent else None)
+
+    def _look_up(self, intent: Intent, prepared: Prepared) -> Contact | None:
+        return find_ours(
+            self._client,
+            email=None,
+            phone=None,
+            phorest_ids=[intent.phorest_id],
+            field_ids=prepared.field_ids,
+            sent_at=intent.sent_at,
+            lag_s=self._lag_s,
+        )
+
+    def _keeper(self, prepared: Prepared) -> Keeper:
+        return Keeper(self._engine, prepared.location, self._ledger, self._keyring, prepared.field_ids)
+
+    def _households(
+        self, found: list[Person], mappings: Mapping[str, MappingRow], prepared: Prepared
+    ) -> list[Household]:
+        anchors = {phorest_id: m.ghl_id for phorest_id, m in mappings.items() if m.role == "primary"}
+        return households(found, anchors, group=not prepared.duplicates)
+
     def _plan(self, connection: Connection, prepared: Prepared) -> Plan:
         clients = load_clients(connection)
         found = people(clients, load_countries(connection))
         mappings = self._ledger.mappings(connection)
-        anchors = {phorest_id: m.ghl_id for phorest_id, m in mappings.items() if m.role == "primary"}
-        # Where a location allows duplicates, nobody shares a contact (design §6).
-        group = prepared.location.allows_duplicates is not True
         suppressed = self._suppressed(connection, found)
         planner = Planner(
             mirror=mirror.load(connection, self._client.location_id),
@@ -144,9 +186,9 @@ class ClientsSync:
             field_ids=prepared.field_ids,
             refused=self._refused(connection),
             keyring=self._keyring,
-            duplicates=not group,
+            duplicates=prepared.duplicates,
         )
-        plan = planner.plan(project(h, self._keyring, suppressed) for h in households(found, anchors, group=group))
+        plan = planner.plan(project(h, self._keyring, suppressed) for h in self._households(found, mappings, prepared))
         return plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})
 
     def _suppressed(self, connection: Connection, found: list[Person]) -> set[tuple[str, Channel]]:

@@ -82,9 +82,18 @@ class ContactWriter:
         return self._send_create(change)
 
     def _look_up(self, desired: DesiredContact, intent: Intent) -> Contact | None:
-        """The contact of an unsettled create. Where GHL refuses a second one, its refusal will name it instead (S15)."""
+        """The contact of an unsettled create. Where GHL refuses a second one, its refusal will name it instead (S15).
+
+        It does so only by an address that the first one was sent with: clients change theirs in between.
+        """
         _log.info("create_unsettled", phorest_id=desired.phorest_id, state=intent.state, attempts=intent.attempts)
-        return None if self._refuses_second(desired) else self._find(desired, sent_at=intent.sent_at)
+        refuses_by = self._keeper.location.refuses_duplicates_by
+        keys = {
+            mirror.address_key(self._keeper.keyring, value)
+            for name, value in desired.identity.items()
+            if name in refuses_by
+        }
+        return None if keys & set(intent.address_keys) else self._find(desired, sent_at=intent.sent_at)
 
     def _send_create(self, change: PlannedChange) -> Outcome:
         """Send a create. Only where GHL itself refuses a second one is it sent again after its answer was lost (S15)."""
@@ -213,8 +222,7 @@ class ContactWriter:
             )
             self._keeper.refused(change.desired, ADOPTION, reason, other=found)
             return Rejected("the contact lacks the guard tag")
-        self._keeper.kept(change, found, action="remap", seen_by="read", proved=True)
-        return Applied()
+        return self._proved(change, found, "remap")
 
     def _link(self, change: PlannedChange) -> Outcome:
         self._keeper.linked(change)

@@ -52,6 +52,11 @@ class Household:
         """Whether anyone in it may have a contact."""
         return any(member.live for member in self.members)
 
+    @property
+    def wants_a_contact(self) -> bool:
+        """Whether one is made for it: somebody in it may have one, and there is an address to reach it at."""
+        return self.live and bool(self.primary.email or self.primary.phone)
+
 
 def why_not_live(client: ClientRow) -> str | None:
     """The reason why a client gets no contact of its own, or None (design §6)."""

@@ -36,6 +36,8 @@ class Intent:
     sent_at: datetime | None
     vendor_date: datetime | None
     attempts: int
+    address_keys: Sequence[str]
+    """Keyed hashes of the addresses that it was sent with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ class Ledger:
     def open_intents(self, connection: Connection) -> dict[str, Intent]:
         """Creates that are not settled, by Phorest id."""
         rows = connection.execute(
-            text("""select phorest_id, state, sent_at, vendor_date, attempts from sync_intents
+            text("""select phorest_id, state, sent_at, vendor_date, attempts, address_keys from sync_intents
                     where location_id = :location_id and entity_type = :entity_type
                           and state in ('planned', 'sent', 'unknown') order by phorest_id"""),
             self._key,
@@ -138,7 +140,7 @@ class Ledger:
     def open_intent(self, connection: Connection, phorest_ids: Sequence[str]) -> Intent | None:
         """The unsettled create of a household, whoever of it spoke for it then; one that was sent comes first."""
         row = connection.execute(
-            text("""select phorest_id, state, sent_at, vendor_date, attempts from sync_intents
+            text("""select phorest_id, state, sent_at, vendor_date, attempts, address_keys from sync_intents
                     where location_id = :location_id and entity_type = :entity_type and phorest_id = any(:phorest_ids)
                           and state in ('planned', 'sent', 'unknown')
                     order by state = 'planned', sent_at desc limit 1"""),

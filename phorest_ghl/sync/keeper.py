@@ -82,6 +82,33 @@ class Keeper:
         """The client that is primary of a contact, if any."""
         return in_transaction(self.engine, lambda c: self.ledger.primary_of(c, ghl_id))
 
+    def settled_unwanted(self, phorest_id: str, contact: Contact | None) -> None:
+        """The unsettled create of a client who is no longer to be synced: `contact`, or it never came to one.
+
+        Nothing of the contact counts as acknowledged, so whatever its client now asks for is planned.
+        """
+
+        def keep(connection: Connection) -> None:
+            self._resolve(connection, [phorest_id], UNKNOWN)
+            if contact is None:
+                self.ledger.settle_intent(connection, [phorest_id], "withdrawn", detail="never arrived")
+                return
+            self._store(connection, contact, "read")
+            self.ledger.map(
+                connection,
+                ghl_id=contact.id,
+                primary=phorest_id,
+                secondaries=(),
+                acked={},
+                source_hash="",
+                projection_version=PROJECTION_VERSION,
+            )
+            self.ledger.settle_intent(connection, [phorest_id], "confirmed", ghl_id=contact.id)
+            if GUARD_TAG in contact.tags:
+                self.ledger.guard(connection, contact.id)
+
+        in_transaction(self.engine, keep)
+
     def linked(self, change: PlannedChange) -> None:
         """Further members of a household share its contact."""
         in_transaction(self.engine, lambda c: self._map(c, change, str(change.ghl_id), self._acked(c, change.desired)))
@@ -141,13 +168,7 @@ class Keeper:
         self.ledger.note_changes(
             connection, [self._provenance(change, diff, contact.id, action, lost) for diff in change.diffs]
         )
-        resolve_items(
-            connection,
-            entity_type=self.ledger.entity_type,
-            phorest_ids=desired.member_ids,
-            causes=CAUSES,
-            location_id=self.location.location_id,
-        )
+        self._resolve(connection, desired.member_ids, *CAUSES)
         if proved:
             return  # what differs was not refused: the next plan sends it
         for name in sorted(lost):
@@ -158,6 +179,15 @@ class Keeper:
         if lost:
             reason = f"GHL answered without error but did not keep {', '.join(sorted(lost))}; not sent again until it changes"
             open_items(connection, [self._item(desired, REJECTED, reason, contact.id)])
+
+    def _resolve(self, connection: Connection, phorest_ids: Sequence[str], *causes: str) -> None:
+        resolve_items(
+            connection,
+            entity_type=self.ledger.entity_type,
+            phorest_ids=phorest_ids,
+            causes=causes,
+            location_id=self.location.location_id,
+        )
 
     def _store(self, connection: Connection, contact: Contact, seen_by: SeenBy) -> None:
         mirror.store(

@@ -10,7 +10,8 @@ from phorest_ghl.ghl.client import GhlClient
 from phorest_ghl.ghl.models import Acknowledged, ContactWrite, DndSetting
 from phorest_ghl.sandbox.ghl import contact_writes
 from phorest_ghl.sync.consent import MARKER, ConsentNotHonoured
-from phorest_ghl_tests.sync.rig import Rig, Row
+from phorest_ghl_tests.support.databases import Database
+from phorest_ghl_tests.sync.rig import Rig, Row, installation
 
 BLOCKED = ("active", "permanent")
 
@@ -251,3 +252,65 @@ def test_s13_consent_is_the_strictest_across_contacts_that_share_an_address(rig:
     assert contacts[0]["id"] != contacts[1]["id"]
     for contact in contacts:
         assert blocked_channels(contact) >= {"SMS", "Call", "WhatsApp"}
+
+
+LOST = {"kind": "timeout_after_commit", "route": "POST /contacts/", "ms": 5}
+
+
+@pytest.mark.parametrize("duplicates", [False, True], ids=["refusing duplicates", "allowing duplicates"])
+@pytest.mark.parametrize("flag", ["banned", "deleted", "archived", "opted out"])
+def test_s6_nobody_stays_open_whose_create_lost_its_answer_before_their_opt_out(
+    database: Database, flag: str, duplicates: bool  # noqa: FBT001
+) -> None:  # fmt: skip
+    """The create carried an open channel, its answer was lost, and the next import brings a reason to close it."""
+    with installation(database.url, clients=12, switches={"ghl_allow_duplicate_contact": duplicates}) as rig:
+        rig.load()
+        rig.confirm()
+        people = rig.clients(syncable=True)
+        for row in people:
+            rig.edit_client(row["clientId"], smsMarketingConsent=True, emailMarketingConsent=True)
+        rig.load()
+        rig.fault(**LOST, rate=1.0)
+        rig.apply()
+        rig.calm()
+        closed = {"smsMarketingConsent": False, "emailMarketingConsent": False}
+        for row in people:
+            rig.edit_client(row["clientId"], **(closed if flag == "opted out" else {flag: True}))
+        rig.run()
+        rig.run()
+        contacts = rig.contacts()
+        assert len(contacts) == len(people)
+        if flag == "archived":
+            assert all(blocked_channels(contact) == set() for contact in contacts)  # no reason to close anything
+        else:
+            assert all(blocked_channels(contact) == {"Email", "SMS", "Call", "WhatsApp"} for contact in contacts)
+        assert rig.rows("select state from sync_intents where state in ('planned', 'sent', 'unknown')") == []
+        assert rig.plan().changes == ()
+
+
+def test_a_create_that_never_arrived_and_is_no_longer_wanted_is_withdrawn(database: Database) -> None:
+    with installation(database.url, clients=8, switches={"ghl_allow_duplicate_contact": True}) as rig:
+        rig.load()
+        rig.confirm()
+        rig.fault("timeout_before", "POST /contacts/", rate=1.0, ms=5)
+        rig.apply()
+        rig.calm()
+        people = rig.clients(syncable=True)
+        for row in people:
+            rig.edit_client(row["clientId"], deleted=True)
+        rig.run()
+        assert rig.contacts() == []
+        states = rig.rows("select distinct state, detail from sync_intents where entity_type = 'client'")
+        assert states == [{"state": "withdrawn", "detail": "never arrived"}]
+        assert rig.rows("select distinct state from work_items") == [{"state": "resolved"}]
+
+
+def test_s6_a_contact_that_is_taken_up_again_is_closed_in_the_same_run(rig: Rig) -> None:
+    client = willing(rig)
+    rig.run()
+    contact = rig.contact_of(client["clientId"])
+    with rig.engine.begin() as connection:
+        connection.exec_driver_sql("delete from entity_mappings where ghl_id = %s", (contact["id"],))
+    rig.edit_client(client["clientId"], emailMarketingConsent=False)
+    assert rig.run().changes["remap"] == 1
+    assert blocked_channels(rig.contact_of(client["clientId"])) == {"Email"}

@@ -191,6 +191,28 @@ def test_s15_a_lost_create_is_found_although_somebody_else_speaks_for_the_househ
 
 
 @pytest.mark.parametrize("duplicates", [False, True], ids=["refusing duplicates", "allowing duplicates"])
+@pytest.mark.parametrize("after", ["+353 86 555 2991", None], ids=["another phone", "no phone"])
+def test_s15_a_lost_create_is_found_although_the_client_changed_its_address_since(
+    database: Database, after: str | None, duplicates: bool  # noqa: FBT001
+) -> None:  # fmt: skip
+    """GHL would not refuse the second create, for it knows the first one by another address."""
+    with installation(database.url, clients=12, switches={"ghl_allow_duplicate_contact": duplicates}) as rig:
+        client = next(row for row in alone(rig, 20) if row["truth"]["phone"] and not row["truth"]["email"])
+        rig.fault("timeout_after_commit", CREATE, rate=1.0, ms=5)
+        rig.run()
+        rig.calm()
+        made = rig.contact_of(client["clientId"])
+        rig.edit_client(client["clientId"], mobile=after)
+        rig.run()
+        rig.run()
+        now = rig.contact_of(client["clientId"])
+        assert now["id"] == made["id"]
+        assert now["phone"] == ("+353865552991" if after else made["phone"])
+        assert rig.rows("select state from sync_intents where state in ('planned', 'sent', 'unknown')") == []
+        assert rig.plan().changes == ()
+
+
+@pytest.mark.parametrize("duplicates", [False, True], ids=["refusing duplicates", "allowing duplicates"])
 def test_s15_two_runs_at_once_never_make_one_record_twice(database: Database, duplicates: bool) -> None:  # noqa: FBT001
     switches = {"ghl_allow_duplicate_contact": duplicates}
     with installation(database.url, switches=switches, latency_ms=5) as rig, ExitStack() as stack:
