@@ -30,7 +30,7 @@ def test_sql_and_python_agree_on_every_hash(scratch_database: Database, key: byt
         assert found == Keyring(key).digest(value)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(lists, lists)
 def test_two_lists_of_parts_have_one_hash_only_if_they_are_the_same(first: list[str], second: list[str]) -> None:
     keyring = Keyring(KEY)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+import structlog
 
 from phorest_ghl.assembly import Runtime, open_runtime
 from phorest_ghl.http.retry import RetryPolicy
@@ -41,6 +42,18 @@ class Sandbox(Protocol):
     def truth(self, path: str) -> list[Row]:
         """Rows of its truth."""
         ...
+
+
+@contextmanager
+def quiet_logs() -> Generator[None]:
+    """Drop what is logged: rendering thousands of lines costs more than some tests do. `capture_logs` still sees them."""
+
+    def drop(*_: object) -> structlog.typing.EventDict:
+        raise structlog.DropEvent
+
+    structlog.configure(processors=[drop])
+    yield
+    structlog.reset_defaults()
 
 
 def options(
@@ -206,7 +219,7 @@ def without_staff(sandbox: Sandbox) -> None:
 def opened(sandbox: Sandbox, database_url: str, **more: str) -> Generator[Rig]:
     """The product over a sandbox that runs already."""
     settings = load_settings(environment(sandbox, database_url, **more), None)
-    with open_runtime(settings, retry=RETRY) as runtime:
+    with quiet_logs(), open_runtime(settings, retry=RETRY) as runtime:
         yield Rig(sandbox, runtime)
 
 

@@ -258,7 +258,9 @@ LOST = {"kind": "timeout_after_commit", "route": "POST /contacts/", "ms": 5}
 
 
 @pytest.mark.parametrize("duplicates", [False, True], ids=["refusing duplicates", "allowing duplicates"])
-@pytest.mark.parametrize("flag", ["banned", "deleted", "archived", "opted out"])
+@pytest.mark.parametrize(
+    "flag", ["banned", "opted out", *(pytest.param(flag, marks=pytest.mark.e2e) for flag in ("deleted", "archived"))]
+)
 def test_s6_nobody_stays_open_whose_create_lost_its_answer_before_their_opt_out(
     database: Database, flag: str, duplicates: bool  # noqa: FBT001
 ) -> None:  # fmt: skip

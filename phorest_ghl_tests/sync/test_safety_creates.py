@@ -110,7 +110,14 @@ def test_s14_a_contact_made_by_hand_between_plan_and_apply_is_not_overwritten(ri
 
 
 @pytest.mark.parametrize("duplicates", [False, True], ids=["refusing duplicates", "allowing duplicates"])
-@pytest.mark.parametrize("kind", ["timeout_after_commit", "created_but_422", "html", "503", "truncated"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "timeout_after_commit",
+        "created_but_422",
+        *(pytest.param(k, marks=pytest.mark.e2e) for k in ("html", "503", "truncated")),
+    ],
+)
 def test_s15_a_create_whose_answer_was_lost_is_made_once(rig: Rig, kind: str, duplicates: bool) -> None:  # noqa: FBT001
     rig.switch(ghl_allow_duplicate_contact=duplicates)
     more = {"after_commit": True} if kind in ("html", "503") else {}
