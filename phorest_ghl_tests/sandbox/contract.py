@@ -216,7 +216,8 @@ def _tour_contacts(drive: Driver, call: Any, version: str) -> str:
     call("POST", f"/contacts/{key}/tags", {"tags": ["two"]})
     call("DELETE", f"/contacts/{key}/tags", {"tags": ["two"]})
     call("POST", "/contacts/bulk/tags/update/add", where | {"contacts": [key], "tags": ["three"]})
-    call("POST", "/contacts/bulk/business", where | {"ids": [key], "businessId": None})
+    call("POST", "/contacts/bulk/business", where | {"ids": [key], "businessId": "B"})
+    call("GET", "/contacts/business/B", locationId=drive.location)
     note = call("POST", f"/contacts/{key}/notes", {"body": "n", "title": "t", "pinned": False})["note"]["id"]
     task = call(
         "POST", f"/contacts/{key}/tasks", {"title": "t", "dueDate": "2026-01-01T10:00:00Z", "completed": False}

@@ -17,10 +17,11 @@ def salon() -> Driver:
         key = drive.contact(firstName=f"C{turn}", email=f"c{turn}@example.com", tags=["vip", "gold"])["id"]
         drive.ghl("POST", f"/contacts/{key}/notes", {"body": "visit"})
     calendar, user = (next(iter(drive.world.ghl[name].rows)) for name in ("calendars", "users"))
-    body = {"calendarId": calendar, "locationId": drive.location, "contactId": key, "startTime": "2026-05-19T10:00:00Z"}
-    drive.ghl(
-        "POST", "/calendars/events/appointments", body | {"assignedUserId": user, "ignoreFreeSlotValidation": True}
-    )
+    for start in ("2026-05-19T10:00:00Z", "2026-06-19T10:00:00Z"):
+        body = {"calendarId": calendar, "locationId": drive.location, "contactId": key, "startTime": start}
+        drive.ghl(
+            "POST", "/calendars/events/appointments", body | {"assignedUserId": user, "ignoreFreeSlotValidation": True}
+        )
     return drive
 
 

@@ -139,3 +139,10 @@ def listed(world: World, row: Row, *, v3: bool) -> Row:
         "attributions": [],
     }
     return shape | {"additionalEmails": row.get("additionalEmails") or [], "startAfter": [row["addedMs"], row["id"]]}
+
+
+def of_business(world: World, row: Row) -> Row:
+    """The shape of a business's contacts: what the spec lists, and nothing that was only seen in the deprecated list."""
+    shape = {name: row[name] for name in ("id", "locationId", "dateAdded", "tags", "businessId")}
+    shape |= {name: row[name] for name in ("email", "timezone", "country", "source") if row.get(name) is not None}
+    return shape | {"customFields": fields_of(world, row), "attributions": [], "followers": row.get("followers") or []}

@@ -10,6 +10,7 @@ from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply
 from phorest_ghl.sandbox.world import World
 
+BUSINESS = {"locationId": w.STR.needed(), "limit": w.STR, "skip": w.STR, "query": w.STR}
 LIST = {"locationId": w.STR.needed(), "startAfterId": w.STR, "startAfter": w.NUMBER, "query": w.STR, "limit": w.NUMBER}
 
 
@@ -151,6 +152,21 @@ def listing(call: Call) -> Reply:
     )
 
 
+def of_business(call: Call) -> Reply:
+    """Contacts of one business, by words, `limit` (25) and `skip`."""
+    limit, skip = (call.request.param(name) or default for name, default in (("limit", "25"), ("skip", "0")))
+    if not limit.isdecimal() or not skip.isdecimal():
+        refuse(422, ["limit and skip must be number strings"])
+    query = (call.request.param("query") or "").lower()
+    rows = [
+        row
+        for row in call.world.contacts.rows.values()
+        if row.get("businessId") == call.ids[0] and query in _haystack(row)
+    ]
+    shown = rows[int(skip) : int(skip) + int(limit)]
+    return Reply(200, {"contacts": [contact_shapes.of_business(call.world, row) for row in shown], "count": len(rows)})
+
+
 def _haystack(row: Row) -> str:
     return f"{dedupe.full_name(row)} {row.get('email') or ''} {row.get('phone') or ''}".lower()
 
@@ -159,6 +175,7 @@ ROUTES = (
     post("/contacts/", create, "contacts.write", body=contact_writes.CREATE),
     post("/contacts/upsert", upsert, "contacts.write", body=contact_writes.UPSERT),
     get("/contacts/", listing, "contacts.readonly", query=LIST),
+    get("/contacts/business/{businessId}", of_business, "contacts.readonly", query=BUSINESS),
     get("/contacts/{contactId}", read, "contacts.readonly"),
     put("/contacts/{contactId}", update, "contacts.write", body=contact_writes.UPDATE),
     delete("/contacts/{contactId}", remove, "contacts.write"),

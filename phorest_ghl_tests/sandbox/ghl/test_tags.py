@@ -65,5 +65,7 @@ def test_bulk_business_takes_50_and_null_removes(drive: Driver) -> None:
     body = {"locationId": drive.location, "ids": [key], "businessId": "B"}
     assert drive.ghl("POST", "/contacts/bulk/business", body).json["ids"] == [key]
     assert drive.ghl("GET", f"/contacts/{key}").json["contact"]["businessId"] == "B"
+    found = drive.ghl("GET", "/contacts/business/B", query={"locationId": drive.location, "limit": "5"}).json
+    assert ([row["id"] for row in found["contacts"]], found["count"]) == ([key], 1)
     assert drive.ghl("POST", "/contacts/bulk/business", {**body, "businessId": None}).status == 200
     assert drive.ghl("POST", "/contacts/bulk/business", {**body, "ids": [key] * 51}).status == 422
