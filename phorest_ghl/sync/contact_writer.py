@@ -14,7 +14,7 @@ from threading import Lock
 
 import structlog
 
-from phorest_ghl.db.engine import connect_with_patience, record_lock
+from phorest_ghl.db.transactions import under_lock
 from phorest_ghl.ghl.client import GhlClient
 from phorest_ghl.ghl.fields import CUSTOM, EMAIL, GUARD_TAG, PHONE, SOURCE, Facet
 from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, DndSetting, utc_now
@@ -32,6 +32,7 @@ from phorest_ghl.sync.projection import DesiredContact
 _log = structlog.get_logger(__name__)
 
 _CREATE_TRIES = 3
+_PERMANENT = "permanent dnd setting"  # what GHL says of a block that only it may lift (facts/ghl-api §10)
 _READ_AT_ONCE = 20
 """Creates of a run whose consent is read back when the answer leaves it out (safety S6)."""
 
@@ -62,11 +63,8 @@ class ContactWriter:
             Action.REMAP: self._remap,
             Action.LINK: self._link,
         }
-        with (
-            connect_with_patience(self._keeper.engine) as connection,
-            record_lock(connection, *self._lock_keys(change.desired)),
-        ):
-            return actions[change.action](change)
+        keys = self._lock_keys(change.desired)
+        return under_lock(self._keeper.engine, keys, lambda: actions[change.action](change))
 
     def _create(self, change: PlannedChange) -> Outcome:
         desired = change.desired
@@ -176,11 +174,11 @@ class ContactWriter:
         self._require_consent(desired, read, sent)
         return read, "read"
 
-    def _update(self, change: PlannedChange) -> Outcome:
+    def _update(self, change: PlannedChange, *, again: bool = True) -> Outcome:
         """One PUT with the changed fields. Consent is read, merged and sent with any address, or alone (S6)."""
         desired, ghl_id = change.desired, str(change.ghl_id)
+        settings: dict[str, DndSetting] | None = None
         try:
-            settings: dict[str, DndSetting] | None = None
             if change.read_first:
                 held = self._client.contact(ghl_id)
                 self._keeper.seen(held, "read")  # a block that stands at an address we replace must outlive it (S9)
@@ -194,6 +192,8 @@ class ContactWriter:
             if error.category is Category.GONE:
                 self._keeper.gone(desired, ghl_id)
                 return Skipped(GONE)
+            if again and settings is not None and _PERMANENT in error.vendor_message.lower():
+                return self._update(change, again=False)  # a channel became permanent between our read and our write
             if error.category in (Category.INVALID, Category.DUPLICATE):
                 return self._rejected(desired, error)
             raise

@@ -19,12 +19,6 @@ class ForeignField(Exception):
     """A field of our name exists and is not ours: writing to it would overwrite what somebody else keeps there (S18)."""
 
 
-def known_fields(connection: Connection, location_id: str) -> dict[str, str]:
-    """Field ids by our field's name, as far as they are ours in this location."""
-    held = _stored(connection, location_id)
-    return {spec.name: held[spec.key] for spec in CUSTOM if spec.key in held}
-
-
 def resolve_fields(
     engine: Engine, client: GhlReader, *, may_create: bool, adopt_existing: bool = False
 ) -> Mapping[str, str]:
