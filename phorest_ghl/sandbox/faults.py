@@ -12,8 +12,8 @@ from random import Random
 from typing import Any
 
 KINDS = frozenset({
-    "429", "500", "502", "503", "504", "520", "timeout_before", "timeout_after_commit", "reset", "truncated", "html", "slow",
-    "created_but_422", "filter_ignored", "clear_ignored", "page_drift",
+    "429", "500", "502", "503", "504", "520", "timeout_before", "timeout_after_commit", "reset", "truncated", "html",
+    "slow", "created_but_422", "filter_ignored", "clear_ignored", "page_drift",
 })  # fmt: skip
 _KEYS = frozenset({"api", "route", "kind", "count", "rate", "ms", "after_commit", "retry_after"})
 

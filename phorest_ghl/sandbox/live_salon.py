@@ -80,13 +80,10 @@ class SalonEvents:
             "appointmentId": self.world.new_phorest_id(), "version": 0, "branchId": person["branchId"],
             "appointmentDate": start.date().isoformat(), "startTime": start.strftime("%H:%M:%S.000"),
             "endTime": (start + timedelta(minutes=service["duration"])).strftime("%H:%M:%S.000"),
-            "price": service["price"],
-            "staffId": person["staffId"], "staffRequest": False, "preferredStaff": False, "confirmed": False,
-            "serviceId": service["serviceId"], "serviceName": service["name"], "clientId": client["clientId"],
-            "state": "BOOKED",
-            "activationState": "ACTIVE", "deleted": False, "source": rng.choice(("PHOREST", "WIDGET")),
-            "bookingId": None,
-            "createdAt": now, "updatedAt": now,
+            "price": service["price"], "staffId": person["staffId"], "staffRequest": False, "preferredStaff": False,
+            "confirmed": False, "serviceId": service["serviceId"], "serviceName": service["name"],
+            "clientId": client["clientId"], "state": "BOOKED", "activationState": "ACTIVE", "deleted": False,
+            "source": rng.choice(("PHOREST", "WIDGET")), "bookingId": None, "createdAt": now, "updatedAt": now,
         }  # fmt: skip
         self.world.appointments.put(row["appointmentId"], row)
         return _appointment(row, "there is a new active appointment of this client", status="confirmed")
@@ -177,13 +174,11 @@ class SalonEvents:
         now = phorest_instant(self.world.clock.now())
         row: Row = {
             "clientId": self.world.new_phorest_id(), "version": 0, "firstName": "New",
-            "lastName": f"Client {rng.randrange(10**6)}",
-            "mobile": number, "email": None, "smsMarketingConsent": rng.random() < 0.5, "emailMarketingConsent": False,
-            "smsReminderConsent": True, "emailReminderConsent": False, "archived": False, "banned": False,
-            "deleted": False,
+            "lastName": f"Client {rng.randrange(10**6)}", "mobile": number, "email": None,
+            "smsMarketingConsent": rng.random() < 0.5, "emailMarketingConsent": False, "smsReminderConsent": True,
+            "emailReminderConsent": False, "archived": False, "banned": False, "deleted": False,
             "creatingBranchId": next(iter(self.world.phorest["branches"].rows)), "clientSince": now, "createdAt": now,
-            "updatedAt": now,
-            "loyaltyCard": {"serial": "", "points": 0.0},
+            "updatedAt": now, "loyaltyCard": {"serial": "", "points": 0.0},
         }  # fmt: skip
         self.world.phorest["clients"].put(row["clientId"], row)
         conclude = "a client to create, unless somebody has this number already"

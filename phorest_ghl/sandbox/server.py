@@ -44,8 +44,8 @@ def server_config(app: SandboxApp) -> uvicorn.Config:
     """A server that says nothing, leaves `Date` to the salon's clock, and does not wait long when told to stop."""
     return uvicorn.Config(
         cast("Any", app), lifespan="off", ws="none", log_config=None, log_level="critical", access_log=False,
-        date_header=False,
-        server_header=False, proxy_headers=False, timeout_keep_alive=75, timeout_graceful_shutdown=1, backlog=2_048,
+        date_header=False, server_header=False, proxy_headers=False, timeout_keep_alive=75,
+        timeout_graceful_shutdown=1, backlog=2_048,
     )  # fmt: skip
 
 

@@ -27,8 +27,7 @@ from phorest_ghl.sandbox.store import Row, Store, as_row
 RSA_BITS = 2_048  # the vendor's has 4,096, which takes seconds to make and changes nothing for a verifier
 _CONTACT = (
     "address1", "city", "state", "companyName", "country", "source", "dateAdded", "dateOfBirth", "dnd", "email",
-    "firstName", "lastName",
-    "phone", "postalCode", "website", "assignedTo",
+    "firstName", "lastName", "phone", "postalCode", "website", "assignedTo",
 )  # fmt: skip
 _EVENT = (
     "id", "address", "title", "calendarId", "contactId", "groupId", "appointmentStatus", "assignedUserId", "users",

@@ -28,9 +28,8 @@ from phorest_ghl.sandbox.store import Journal, Row, Store
 from phorest_ghl.sandbox.webhooks import Webhooks
 
 _PHOREST_STORES = (
-    "branches", "clients", "categories", "staff", "services", "service_categories", "products", "rooms", "appointments",
-    "bookings",
-    "export_jobs", "purchases",
+    "branches", "clients", "categories", "staff", "services", "service_categories", "products", "rooms",
+    "appointments", "bookings", "export_jobs", "purchases",
 )  # fmt: skip
 _GHL_STORES = (
     "fields",

@@ -195,11 +195,9 @@ def _tour_contacts(drive: Driver, call: Any, version: str) -> str:
     sms, name = ("SMS", "field_value") if version == V2 else ("sms", "fieldValue")
     full = where | {
         "firstName": "Aoife", "lastName": "Byrne", "email": "a@example.com", "phone": "+353875551234",
-        "address1": "1 Test Row",
-        "city": "Dublin", "postalCode": "D1", "country": "IE", "source": "phorest", "tags": ["one"], "dnd": False,
-        "gender": "female",
-        "companyName": "C", "timezone": "Europe/Dublin", "website": "https://example.com", "dateOfBirth": "1990-04-02",
-        "customFields": [{"id": field, name: "x"}],
+        "address1": "1 Test Row", "city": "Dublin", "postalCode": "D1", "country": "IE", "source": "phorest",
+        "tags": ["one"], "dnd": False, "gender": "female", "companyName": "C", "timezone": "Europe/Dublin",
+        "website": "https://example.com", "dateOfBirth": "1990-04-02", "customFields": [{"id": field, name: "x"}],
         "dndSettings": {sms: {"status": "active", "message": "m", "code": "c"}},
         "inboundDndSettings": {"all": {"status": "inactive", "message": "m"}},
     }  # fmt: skip

@@ -84,21 +84,20 @@ def test_no_ghl_route_fails_whatever_its_body_holds(crash: Driver, data: st.Data
 def _plausible(drive: Driver, name: str, contact: str, calendar: str) -> st.SearchStrategy[Any]:
     values = {
         "locationId": drive.location, "contactId": contact, "contacts": [contact], "calendarId": calendar,
-        "startTime": "2030-01-01T10:00:00Z",
-        "pageLimit": 10, "filters": [{"field": "email", "operator": "eq", "value": 1}],
-        "dndSettings": {"SMS": {"status": "active"}},
+        "startTime": "2030-01-01T10:00:00Z", "pageLimit": 10,
+        "filters": [{"field": "email", "operator": "eq", "value": 1}], "dndSettings": {"SMS": {"status": "active"}},
     }  # fmt: skip
     return st.just(values.get(name, "x"))
 
 
 PHOREST_QUERY = (
-    "page", "size", "updatedAfter", "from_date", "to_date", "sort", "client_id", "appointment_id", "firstName", "phone",
-    "fetch_deleted",
+    "page", "size", "updatedAfter", "from_date", "to_date", "sort", "client_id", "appointment_id", "firstName",
+    "phone", "fetch_deleted",
 )  # fmt: skip
 PHOREST_BODY = {
     "version": 0, "firstName": "A", "lastName": "B", "startTime": "10:00:00.000", "endTime": "11:00:00.000",
-    "jobType": "CLIENT_CSV",
-    "items": [{"product": {}}], "payments": [{"type": "CASH", "amount": 1}], "pointsChange": 3, "operationType": "ADD",
+    "jobType": "CLIENT_CSV", "items": [{"product": {}}], "payments": [{"type": "CASH", "amount": 1}],
+    "pointsChange": 3, "operationType": "ADD",
 }  # fmt: skip
 
 

@@ -20,10 +20,9 @@ _WITH_BOTH, _EMAIL_ONLY, _PHONE_ONLY = 1_207 / 14_806, 943 / 14_806, 8_513 / 14_
 _COUNTRY_OF = {"Europe/Dublin": "IE", "America/Toronto": "CA"}
 _OPTIONAL = (
     "mobile", "linkedClientMobile", "linkedClientId", "landLine", "email", "birthDate", "gender", "notes",
-    "preferredStaffId", "externalId",
-    "photoUrl", "mergedToClientId", "firstVisit", "lastVisit", "lastVisitedBranchId", "creditAccount", "address",
-    "clientCategoryIds",
-    "smsMarketingConsent", "emailMarketingConsent", "smsReminderConsent", "emailReminderConsent",
+    "preferredStaffId", "externalId", "photoUrl", "mergedToClientId", "firstVisit", "lastVisit",
+    "lastVisitedBranchId", "creditAccount", "address", "clientCategoryIds", "smsMarketingConsent",
+    "emailMarketingConsent", "smsReminderConsent", "emailReminderConsent",
 )  # fmt: skip
 
 
@@ -80,17 +79,16 @@ def _person(rng: Random, around: Surroundings) -> Draft:
         "mobile": None, "linkedClientMobile": None, "linkedClientId": None, "landLine": None, "email": None,
         "address": _address(rng), "birthDate": _birth(rng), "clientSince": phorest_instant(since),
         "gender": rng.choice(("FEMALE", "FEMALE", "FEMALE", "MALE", "UNKNOWN", "NOT_SPECIFIED", None)),
-        "notes": _note(rng),
-        "smsMarketingConsent": _consent(rng, 0.55), "emailMarketingConsent": _consent(rng, 0.4),
+        "notes": _note(rng), "smsMarketingConsent": _consent(rng, 0.55), "emailMarketingConsent": _consent(rng, 0.4),
         "smsReminderConsent": _consent(rng, 0.85), "emailReminderConsent": _consent(rng, 0.6),
         "preferredStaffId": rng.choice(around.staff)["staffId"] if rng.random() < 0.2 else None, "externalId": None,
         "creatingBranchId": branch["branchId"], "archived": False, "banned": False,
         "clientCategoryIds": _categories(rng, around), "createdAt": phorest_instant(since),
-        "updatedAt": phorest_instant(touched),
-        "photoUrl": None,
+        "updatedAt": phorest_instant(touched), "photoUrl": None,
         "creditAccount": {"outstandingBalance": 0.0, "creditDays": 0, "creditLimit": 0.0} if rng.random() < 0.02 else None,
         "loyaltyCard": {"serial": "" if rng.random() < 0.9 else f"L{rng.randrange(10**6):06d}", "points": _points(rng)},
-        "mergedToClientId": None, "deleted": False, "firstVisit": None, "lastVisit": None, "lastVisitedBranchId": None,
+        "mergedToClientId": None, "deleted": False, "firstVisit": None, "lastVisit": None,
+        "lastVisitedBranchId": None,
     }  # fmt: skip
     return Draft(row, country_of(branch))
 
@@ -116,8 +114,8 @@ def _address(rng: Random) -> Row | None:
         return None
     full = {
         "streetAddress1": f"{rng.randrange(1, 200)} Test Row", "streetAddress2": None,
-        "city": rng.choice(("Dublin", "Toronto", "Cork D00 X000")),
-        "state": None, "postalCode": "D00 X000", "country": rng.choice(("IE", "Ireland", "CA", "")),
+        "city": rng.choice(("Dublin", "Toronto", "Cork D00 X000")), "state": None, "postalCode": "D00 X000",
+        "country": rng.choice(("IE", "Ireland", "CA", "")),
     }  # fmt: skip
     return {key: value for key, value in full.items() if value is not None or rng.random() < 0.5}
 

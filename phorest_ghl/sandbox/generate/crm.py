@@ -29,13 +29,10 @@ def make_location(rng: Random, branch: Row) -> Row:
     """
     return {
         "id": ghl_id(rng), "companyId": ghl_id(rng), "name": "Test Salon", "domain": "",
-        "address": branch["streetAddress1"],
-        "city": branch["city"], "state": "", "logoUrl": "", "country": _COUNTRY[branch["timeZone"]],
-        "postalCode": "D00 X000",
-        "website": "https://salon.example.com", "timezone": branch["timeZone"], "firstName": "Test",
-        "lastName": "Owner",
-        "email": "owner@example.com", "phone": "+35315550000", "business": {"name": "Test Salon"}, "social": {},
-        "reseller": {},
+        "address": branch["streetAddress1"], "city": branch["city"], "state": "", "logoUrl": "",
+        "country": _COUNTRY[branch["timeZone"]], "postalCode": "D00 X000", "website": "https://salon.example.com",
+        "timezone": branch["timeZone"], "firstName": "Test", "lastName": "Owner", "email": "owner@example.com",
+        "phone": "+35315550000", "business": {"name": "Test Salon"}, "social": {}, "reseller": {},
     }  # fmt: skip
 
 
@@ -47,9 +44,8 @@ def make_users(rng: Random, location: Row, number: int) -> list[Row]:
         first, last = ("Owner", "Test") if turn == 0 else ("User", f"Number{turn}")
         found.append({
             "id": ghl_id(rng), "name": f"{first} {last}", "firstName": first, "lastName": last,
-            "email": f"user{turn}@example.com",
-            "phone": "", "extension": "", "permissions": {}, "scopes": "contacts.write", "deleted": False,
-            "roles": roles | {"role": "admin" if turn == 0 else "user"},
+            "email": f"user{turn}@example.com", "phone": "", "extension": "", "permissions": {},
+            "scopes": "contacts.write", "deleted": False, "roles": roles | {"role": "admin" if turn == 0 else "user"},
         })  # fmt: skip
     return found
 
@@ -108,7 +104,7 @@ def _contact(rng: Random, location: Row, made: datetime) -> Row:
     at = exact_instant(made)
     return {
         "id": ghl_id(rng), "locationId": location["id"], "type": "lead",
-        "tags": rng.choice(([], ["newsletter"], ["vip"])),
-        "customFields": {}, "dnd": False, "dndSettings": {}, "dateAdded": at, "dateUpdated": at,
-        "addedMs": int(made.timestamp() * 1_000), "createdBy": "person", "source": "form",
+        "tags": rng.choice(([], ["newsletter"], ["vip"])), "customFields": {}, "dnd": False, "dndSettings": {},
+        "dateAdded": at, "dateUpdated": at, "addedMs": int(made.timestamp() * 1_000), "createdBy": "person",
+        "source": "form",
     }  # fmt: skip

@@ -131,18 +131,14 @@ def _row(rng: Random, diary: Diary, start: datetime, service: Row) -> Row:
         "appointmentDate": start.date().isoformat(), "startTime": _clock(start), "endTime": _clock(end),
         "price": rng.choice((None, 0.0, service["price"], service["price"], service["price"])), "staffId": None,
         "staffRequest": rng.random() < 0.3, "preferredStaff": False, "confirmed": False,
-        "serviceId": service["serviceId"],
-        "serviceName": service["name"], "clientId": None, "roomId": None, "machineId": None, "state": "BOOKED",
-        "activationState": "ACTIVE",
-        "deleted": False, "source": "PHOREST", "bookingId": None, "groupBookingId": None, "depositAmount": None,
-        "depositDateTime": None,
+        "serviceId": service["serviceId"], "serviceName": service["name"], "clientId": None, "roomId": None,
+        "machineId": None, "state": "BOOKED", "activationState": "ACTIVE", "deleted": False, "source": "PHOREST",
+        "bookingId": None, "groupBookingId": None, "depositAmount": None, "depositDateTime": None,
         "purchasingBranchId": None, "serviceRewardId": None, "courseId": None, "courseName": None,
-        "clientCourseId": None,
-        "clientCourseItemId": None, "serviceGroupId": None, "serviceGroupItemOptionId": None,
-        "parentServiceGroupId": None,
-        "waitingListDateTime": None, "isFinishAppointment": False, "internetServiceCategories": internet,
-        "notes": "Allergic to latex" if rng.random() < 0.03 else None, "createdAt": phorest_instant(made),
-        "updatedAt": phorest_instant(touched),
+        "clientCourseId": None, "clientCourseItemId": None, "serviceGroupId": None, "serviceGroupItemOptionId": None,
+        "parentServiceGroupId": None, "waitingListDateTime": None, "isFinishAppointment": False,
+        "internetServiceCategories": internet, "notes": "Allergic to latex" if rng.random() < 0.03 else None,
+        "createdAt": phorest_instant(made), "updatedAt": phorest_instant(touched),
     }  # fmt: skip
 
 
@@ -248,10 +244,8 @@ def sale(rng: Random, visit: Row, items: Sequence[Row], number: int, zone: ZoneI
     sold = datetime.fromisoformat(f"{visit['appointmentDate']}T{visit['endTime'][:8]}").replace(tzinfo=zone)
     return {
         "purchaseId": phorest_id(rng), "transactionNumber": str(number), "branchId": visit["branchId"],
-        "clientId": visit.get("clientId"),
-        "staffId": visit.get("staffId"), "purchasedDate": visit["appointmentDate"],
-        "purchaseTime": visit["endTime"][:8],
-        "updatedAt": phorest_instant(sold), "items": list(items), "void": False,
+        "clientId": visit.get("clientId"), "staffId": visit.get("staffId"), "purchasedDate": visit["appointmentDate"],
+        "purchaseTime": visit["endTime"][:8], "updatedAt": phorest_instant(sold), "items": list(items), "void": False,
         "payments": [{"type": "CASH", "amount": round(sum(item["total"] for item in items), 2)}],
     }  # fmt: skip
 
@@ -261,8 +255,7 @@ def service_item(rng: Random, visit: Row) -> Row:
     price = visit.get("price") or 0.0
     return {
         "itemId": phorest_id(rng), "type": "SERVICE", "description": visit["serviceName"], "quantity": 1,
-        "unitPrice": price, "total": price,
-        "serviceId": visit["serviceId"], "appointmentId": visit["appointmentId"],
+        "unitPrice": price, "total": price, "serviceId": visit["serviceId"], "appointmentId": visit["appointmentId"],
         "appointmentDate": visit["appointmentDate"],
     }  # fmt: skip
 
@@ -271,9 +264,7 @@ def product_item(rng: Random, product: Row, quantity: int = 1) -> Row:
     """A product on a sale."""
     return {
         "itemId": phorest_id(rng), "type": "PRODUCT", "description": product["name"], "quantity": quantity,
-        "unitPrice": product["price"],
-        "total": round(product["price"] * quantity, 2), "productId": product["productId"],
-        "productName": product["name"],
-        "productBarcode": product["barcode"], "productBrandName": product["brandName"],
-        "productCategoryName": product["categoryName"],
+        "unitPrice": product["price"], "total": round(product["price"] * quantity, 2),
+        "productId": product["productId"], "productName": product["name"], "productBarcode": product["barcode"],
+        "productBrandName": product["brandName"], "productCategoryName": product["categoryName"],
     }  # fmt: skip

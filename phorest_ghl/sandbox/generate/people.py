@@ -13,15 +13,13 @@ from typing import NamedTuple
 
 FIRST = (
     "Aoife", "Saoirse", "Ciara", "Niamh", "Emma", "Grace", "Sophie", "Lucy", "Anna", "Kate", "Ella", "Mia", "Ruth",
-    "Olivia", "Chloe",
-    "Jack", "Conor", "James", "Adam", "Liam", "Noah", "Daniel", "Sean", "Ryan", "Luke", "Dylan", "Aaron", "Mark",
-    "Paul", "Eoin",
+    "Olivia", "Chloe", "Jack", "Conor", "James", "Adam", "Liam", "Noah", "Daniel", "Sean", "Ryan", "Luke", "Dylan",
+    "Aaron", "Mark", "Paul", "Eoin",
 )  # fmt: skip
 LAST = (
     "Murphy", "Kelly", "Byrne", "Ryan", "Walsh", "Doyle", "Nolan", "Quinn", "Moore", "Clarke", "Hughes", "Daly",
-    "Burke", "Kane", "Lynch",
-    "Tremblay", "Roy", "Martin", "Wilson", "Taylor", "Campbell", "Stewart", "Morin", "Fraser", "Grant", "Reid", "Shaw",
-    "Boyd", "Hart",
+    "Burke", "Kane", "Lynch", "Tremblay", "Roy", "Martin", "Wilson", "Taylor", "Campbell", "Stewart", "Morin",
+    "Fraser", "Grant", "Reid", "Shaw", "Boyd", "Hart",
 )  # fmt: skip
 FIRST_OTHER = (
     "Zoë",
@@ -114,8 +112,8 @@ def write_phone(rng: Random, number: str) -> Phone:
         area, line = number[4:6], number[6:]
         spellings = (
             number, number[1:], f"0{area}{line}", f"0{area} {line[:3]} {line[3:]}",
-            f"+353 {area} {line[:3]} {line[3:]}",
-            f"00353{area}{line}", f"0{area}-{line}", f" 0{area}{line} ", f"+353 (0){area} {line}", f"{area}{line}",
+            f"+353 {area} {line[:3]} {line[3:]}", f"00353{area}{line}", f"0{area}-{line}", f" 0{area}{line} ",
+            f"+353 (0){area} {line}", f"{area}{line}",
         )  # fmt: skip
     else:
         area, line = number[2:5], number[5:]

@@ -44,8 +44,7 @@ def make_branches(rng: Random, number: int) -> list[Row]:
         found.append({
             "branchId": phorest_id(rng), "name": name, "timeZone": zone, "latitude": latitude, "longitude": longitude,
             "streetAddress1": f"{turn + 1} Test Street", "streetAddress2": None, "city": city, "state": None,
-            "postalCode": "D00 X000",
-            "country": country, "currencyCode": currency, "accountId": 100_000 + turn,
+            "postalCode": "D00 X000", "country": country, "currencyCode": currency, "accountId": 100_000 + turn,
         })  # fmt: skip
     return found
 
@@ -84,8 +83,8 @@ def make_staff(rng: Random, branch: Row, number: int, addresses: people.Addresse
             "firstName": first, "lastName": last, "birthDate": None, "startDate": "2020-01-06", "selfEmployed": False,
             "archived": number >= 8 and turn == number - 4,
             "mobile": None if pseudo or (broken and turn % 2) else ("0000" if broken else phone),
-            "email": None if pseudo else (f"{first.lower()}@" if broken else email),
-            "gender": None, "notes": None, "onlineProfile": None, "imageUrl": None, "hideFromOnlineBookings": pseudo,
+            "email": None if pseudo else (f"{first.lower()}@" if broken else email), "gender": None, "notes": None,
+            "onlineProfile": None, "imageUrl": None, "hideFromOnlineBookings": pseudo,
             "hideFromAppointmentScreen": False, "disqualifiedServices": [],
         })  # fmt: skip
     return found
@@ -116,10 +115,10 @@ def make_services(rng: Random, number: int) -> tuple[list[Row], list[Row]]:
         duration = rng.choice((15, 30, 45, 60, 90, 120))
         services.append({
             "serviceId": phorest_id(rng), "version": rng.randrange(9), "name": name,
-            "archived": number > 20 and turn % 16 == 9,
-            "categoryId": category["categoryId"], "categoryName": category["name"], "duration": duration,
-            "gapTime": 30 if duration == 120 else 0, "price": rng.choice((0.0, 18.5, 25.0, 45.0, 62.5, 95.0, 140.0)),
-            "internetEnabled": rng.random() < 0.7, "internetDescription": None, "disqualifiedStaff": [],
+            "archived": number > 20 and turn % 16 == 9, "categoryId": category["categoryId"],
+            "categoryName": category["name"], "duration": duration, "gapTime": 30 if duration == 120 else 0,
+            "price": rng.choice((0.0, 18.5, 25.0, 45.0, 62.5, 95.0, 140.0)), "internetEnabled": rng.random() < 0.7,
+            "internetDescription": None, "disqualifiedStaff": [],
         })  # fmt: skip
     return categories, services
 
@@ -142,10 +141,10 @@ def make_products(rng: Random, number: int, now: datetime) -> list[Row]:
             "barcode": "" if turn % 11 == 0 else f"{5390000000000 + turn // (2 if turn % 97 == 1 else 1)}",
             "brandId": brand[0], "brandName": brand[1], "categoryId": group[0], "categoryName": group[1],
             "type": rng.choice(("RETAIL", "PROFESSIONAL", "RETAIL, COLOUR, PROFESSIONAL")),
-            "price": rng.choice((9.99, 14.5, 22.0, 35.0)),
-            "reorderCost": 6.4, "reorderCount": 6.0, "minQuantity": 2.0, "maxQuantity": 12.0,
-            "quantityInStock": rng.choice((0.0, 3.0, 7.5, -1.0)), "measurementQuantity": 250.0, "measurementUnit": "ml",
-            "archived": turn % 40 == 7, "createdAt": exact_instant(made), "updatedAt": exact_instant(touched),
+            "price": rng.choice((9.99, 14.5, 22.0, 35.0)), "reorderCost": 6.4, "reorderCount": 6.0,
+            "minQuantity": 2.0, "maxQuantity": 12.0, "quantityInStock": rng.choice((0.0, 3.0, 7.5, -1.0)),
+            "measurementQuantity": 250.0, "measurementUnit": "ml", "archived": turn % 40 == 7,
+            "createdAt": exact_instant(made), "updatedAt": exact_instant(touched),
         })  # fmt: skip
     return found
 

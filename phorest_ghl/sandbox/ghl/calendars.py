@@ -33,8 +33,8 @@ _UPDATE: w.Shape = {
     **dict.fromkeys(["recurring", "lookBusyConfig"], w.OBJECT),
     **dict.fromkeys(["slotDurationUnit", "slotIntervalUnit", "slotBufferUnit", "preBufferUnit"], w.choice("mins", "hours")),
     "allowBookingAfterUnit": w.choice("mins", "hours", "days", "weeks", "months"),
-    "allowBookingForUnit": w.choice("days", "weeks", "months"),
-    "widgetType": w.choice("default", "classic"), "guestType": w.choice("count_only", "collect_detail"),
+    "allowBookingForUnit": w.choice("days", "weeks", "months"), "widgetType": w.choice("default", "classic"),
+    "guestType": w.choice("count_only", "collect_detail"),
     "formSubmitType": w.choice("RedirectURL", "ThankYouMessage"),
     "eventType": w.choice("RoundRobin_OptimizeForAvailability", "RoundRobin_OptimizeForEqualDistribution"),
 }  # fmt: skip
@@ -52,14 +52,11 @@ _UNIT_DAYS = {"mins": 1 / 1440, "hours": 1 / 24, "days": 1, "weeks": 7, "months"
 _LONGEST_DAYS = 31
 DEFAULTS: Row = {
     "description": "", "calendarType": "round_robin", "widgetType": "classic", "eventTitle": "{{contact.name}}",
-    "eventColor": "#039be5",
-    "eventType": "RoundRobin_OptimizeForAvailability", "teamMembers": [], "slotDuration": 30,
-    "slotDurationUnit": "mins",
-    "slotInterval": 30, "slotIntervalUnit": "mins", "slotBuffer": 0, "preBuffer": 0, "appoinmentPerSlot": 1,
-    "appoinmentPerDay": 0,
-    "allowBookingAfter": 0, "allowBookingAfterUnit": "hours", "allowBookingFor": 90, "allowBookingForUnit": "days",
-    "openHours": [],
-    "autoConfirm": True, "isActive": True, "allowReschedule": True, "allowCancellation": True, "enableRecurring": False,
+    "eventColor": "#039be5", "eventType": "RoundRobin_OptimizeForAvailability", "teamMembers": [], "slotDuration": 30,
+    "slotDurationUnit": "mins", "slotInterval": 30, "slotIntervalUnit": "mins", "slotBuffer": 0, "preBuffer": 0,
+    "appoinmentPerSlot": 1, "appoinmentPerDay": 0, "allowBookingAfter": 0, "allowBookingAfterUnit": "hours",
+    "allowBookingFor": 90, "allowBookingForUnit": "days", "openHours": [], "autoConfirm": True, "isActive": True,
+    "allowReschedule": True, "allowCancellation": True, "enableRecurring": False,
 }  # fmt: skip
 
 

@@ -12,8 +12,7 @@ from phorest_ghl.sandbox.world import World
 
 WATCHED = (
     "firstName", "lastName", "email", "phone", "address1", "city", "state", "country", "postalCode", "website",
-    "timezone", "companyName",
-    "dateOfBirth", "source", "assignedTo",
+    "timezone", "companyName", "dateOfBirth", "source", "assignedTo",
 )  # fmt: skip
 
 

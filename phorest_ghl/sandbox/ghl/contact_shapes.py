@@ -11,8 +11,7 @@ from phorest_ghl.sandbox.world import World
 
 _GET = (
     "email", "timezone", "companyName", "phone", "source", "assignedTo", "address1", "city", "state", "country",
-    "postalCode", "website",
-    "dateOfBirth", "businessId", "additionalEmails", "additionalPhones", "followers",
+    "postalCode", "website", "dateOfBirth", "businessId", "additionalEmails", "additionalPhones", "followers",
 )  # fmt: skip
 _CREATE = (
     "email",
@@ -30,8 +29,7 @@ _CREATE = (
 )
 _SEARCH = (
     "email", "phone", "city", "state", "country", "postalCode", "companyName", "website", "source", "assignedTo",
-    "businessId",
-    "dateOfBirth", "timezone",
+    "businessId", "dateOfBirth", "timezone",
 )  # fmt: skip
 
 

@@ -32,11 +32,9 @@ _ALL = w.nested(all=w.nested(status=w.choice("active", "inactive").needed(), mes
 
 _COMMON: w.Shape = {
     **dict.fromkeys(["firstName", "lastName", "name", "phone", "address1", "city"], w.STR_OR_NULL),
-    **dict.fromkeys(["state", "website", "timezone"], w.STR_OR_NULL),
-    "email": w.EMAIL, "postalCode": w.STR_OR_NULL, "country": w.STR_OR_NULL, "dateOfBirth": w.ANY,
-    "source": w.STR_OR_NULL,
-    "assignedTo": w.STR_OR_NULL, "dnd": w.BOOL, "dndSettings": w.OBJECT, "inboundDndSettings": _ALL, "tags": w.STRINGS,
-    "customFields": w.OBJECTS,
+    **dict.fromkeys(["state", "website", "timezone"], w.STR_OR_NULL), "email": w.EMAIL, "postalCode": w.STR_OR_NULL,
+    "country": w.STR_OR_NULL, "dateOfBirth": w.ANY, "source": w.STR_OR_NULL, "assignedTo": w.STR_OR_NULL,
+    "dnd": w.BOOL, "dndSettings": w.OBJECT, "inboundDndSettings": _ALL, "tags": w.STRINGS, "customFields": w.OBJECTS,
 }  # fmt: skip
 CREATE: w.Shape = {**_COMMON, "locationId": w.STR.needed(), "gender": w.STR, "companyName": w.STR_OR_NULL}
 UPSERT: w.Shape = {**CREATE, "createNewIfDuplicateAllowed": w.BOOL}
@@ -44,8 +42,7 @@ UPDATE: w.Shape = _COMMON
 
 _PLAIN = (
     "firstName", "lastName", "address1", "city", "state", "website", "timezone", "postalCode", "country", "source",
-    "assignedTo",
-    "companyName", "gender",
+    "assignedTo", "companyName", "gender",
 )  # fmt: skip
 _ITEM_KEYS = {"id", "key", "field_value", "fieldValue", "value"}
 _BIRTH = (

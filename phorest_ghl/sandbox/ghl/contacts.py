@@ -32,9 +32,8 @@ def blank(world: World, source: str) -> Row:
     at = contact_events.exact_instant(moment)
     return {
         "id": world.new_ghl_id(), "locationId": world.location["id"], "type": "lead", "tags": [], "customFields": {},
-        "dnd": False,
-        "dndSettings": {}, "dateAdded": at, "dateUpdated": at, "addedMs": int(moment.timestamp() * 1_000),
-        "createdBy": source,
+        "dnd": False, "dndSettings": {}, "dateAdded": at, "dateUpdated": at,
+        "addedMs": int(moment.timestamp() * 1_000), "createdBy": source,
     }  # fmt: skip
 
 
@@ -139,8 +138,7 @@ def listing(call: Call) -> Reply:
     last = shown[-1] if len(rows) > limit else None
     meta = {
         "total": total, "nextPageUrl": None, "startAfterId": last and last["id"],
-        "startAfter": last and last["addedMs"],
-        "currentPage": 1, "nextPage": 2 if last else None, "prevPage": None,
+        "startAfter": last and last["addedMs"], "currentPage": 1, "nextPage": 2 if last else None, "prevPage": None,
     }  # fmt: skip
     return Reply(
         200,

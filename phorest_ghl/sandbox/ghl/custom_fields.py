@@ -13,14 +13,12 @@ from phorest_ghl.sandbox.wire import Reply
 
 DATA_TYPES = frozenset({
     "TEXT", "LARGE_TEXT", "NUMERICAL", "PHONE", "MONETORY", "CHECKBOX", "SINGLE_OPTIONS", "MULTIPLE_OPTIONS", "DATE",
-    "TEXTBOX_LIST",
-    "FILE_UPLOAD", "RADIO", "EMAIL",
+    "TEXTBOX_LIST", "FILE_UPLOAD", "RADIO", "EMAIL",
 })  # fmt: skip
 _UPDATE: w.Shape = {
     "name": w.STR.needed(), "placeholder": w.STR, "acceptedFormat": w.STRINGS, "isMultipleFile": w.BOOL,
-    "maxNumberOfFiles": w.NUMBER,
-    "textBoxListOptions": w.OBJECTS, "position": w.NUMBER, "model": w.choice("contact", "opportunity"),
-    "options": w.STRINGS, "parentId": w.STR,
+    "maxNumberOfFiles": w.NUMBER, "textBoxListOptions": w.OBJECTS, "position": w.NUMBER,
+    "model": w.choice("contact", "opportunity"), "options": w.STRINGS, "parentId": w.STR,
 }  # fmt: skip
 _CREATE: w.Shape = {**_UPDATE, "dataType": w.STR.needed()}
 _READ, _WRITE = "locations/customFields.readonly", "locations/customFields.write"
@@ -45,8 +43,7 @@ def create_field(call: Call) -> Reply:
     row: Row = {
         "id": call.world.new_ghl_id(), "name": name, "fieldKey": key, "placeholder": call.body.get("placeholder", ""),
         "dataType": call.body["dataType"], "position": call.body.get("position", 0),
-        "picklistOptions": _options(call.body),
-        "picklistImageOptions": [], "isAllowedCustomOption": False,
+        "picklistOptions": _options(call.body), "picklistImageOptions": [], "isAllowedCustomOption": False,
         "isMultiFileAllowed": call.body.get("isMultipleFile", False),
         "maxFileLimit": call.body.get("maxNumberOfFiles", 1), "locationId": call.ids[0], "model": model,
     }  # fmt: skip

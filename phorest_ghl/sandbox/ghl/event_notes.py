@@ -37,8 +37,7 @@ def create_note(call: Call) -> Reply:
     _check(call)
     row: Row = {
         "id": call.world.new_ghl_id(), "appointmentId": event["id"], "contactId": event["contactId"],
-        "dateAdded": call.now(),
-        "createdBy": {"id": call.user_id or "", "name": call.source}, **call.body,
+        "dateAdded": call.now(), "createdBy": {"id": call.user_id or "", "name": call.source}, **call.body,
     }  # fmt: skip
     call.store("event_notes").put(row["id"], row)
     return Reply(201, {"note": _shown(row)})

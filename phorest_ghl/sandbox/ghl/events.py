@@ -63,12 +63,10 @@ def create(call: Call) -> Reply:
     now = call.now()
     row: Row = {
         "id": call.world.new_ghl_id(), "kind": "appointment", "locationId": body["locationId"],
-        "contactId": contact["id"],
-        "title": dedupe.full_name(contact) or calendar["name"],
-        "appointmentStatus": "confirmed" if calendar["autoConfirm"] else "new",
-        "users": [], "groupId": calendar.get("groupId") or "", "dateAdded": now, "dateUpdated": now, "address": "",
-        "deleted": False,
-        "createdBy": {"source": call.source} | ({"userId": call.user_id} if call.user_id else {}),
+        "contactId": contact["id"], "title": dedupe.full_name(contact) or calendar["name"],
+        "appointmentStatus": "confirmed" if calendar["autoConfirm"] else "new", "users": [],
+        "groupId": calendar.get("groupId") or "", "dateAdded": now, "dateUpdated": now, "address": "",
+        "deleted": False, "createdBy": {"source": call.source} | ({"userId": call.user_id} if call.user_id else {}),
     }  # fmt: skip
     row = _written(call, row, calendar)
     call.store("events").put(row["id"], row)
@@ -206,8 +204,7 @@ def _event(call: Call, row: Row) -> Row:
     """The shape of get and list."""
     names = (
         "id", "address", "title", "calendarId", "locationId", "contactId", "groupId", "appointmentStatus",
-        "assignedUserId", "users",
-        "description", "isRecurring", "rrule", "dateAdded", "dateUpdated", "createdBy",
+        "assignedUserId", "users", "description", "isRecurring", "rrule", "dateAdded", "dateUpdated", "createdBy",
     )  # fmt: skip
     shape = {name: row[name] for name in names if name in row}
     shape |= {

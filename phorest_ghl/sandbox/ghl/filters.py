@@ -58,8 +58,7 @@ _OPERATORS: Mapping[str, frozenset[str]] = {
 }
 _BY_TYPE = {
     "CHECKBOX": _PLAIN, "MULTIPLE_OPTIONS": _PLAIN, "NUMERICAL": _PLAIN | {"range"}, "MONETORY": _PLAIN | {"range"},
-    "DATE": _RANGE,
-    "TEXTBOX_LIST": _TEXT,
+    "DATE": _RANGE, "TEXTBOX_LIST": _TEXT,
 }  # fmt: skip
 _RENAMED = {"address": "address1"}
 _MOST_CHARACTERS = 75

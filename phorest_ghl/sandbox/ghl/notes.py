@@ -20,8 +20,7 @@ _FOLLOWERS: w.Shape = {"followers": w.STRINGS.needed()}
 _ENROL: w.Shape = {"eventStartTime": w.STR}
 _SEARCH: w.Shape = {
     "contactId": w.STRINGS, "completed": w.BOOL, "assignedTo": w.STRINGS, "query": w.STR, "limit": w.NUMBER,
-    "skip": w.NUMBER,
-    "businessId": w.STR,
+    "skip": w.NUMBER, "businessId": w.STR,
 }  # fmt: skip
 _READ, _WRITE = "contacts.readonly", "contacts.write"
 

@@ -22,13 +22,11 @@ DEFAULT_SCOPES = (
 _GRANTS = w.choice("authorization_code", "refresh_token", "client_credentials")
 _TOKEN: w.Shape = {
     "client_id": w.STR.needed(), "client_secret": w.STR.needed(), "grant_type": _GRANTS.needed(), "code": w.STR,
-    "refresh_token": w.STR,
-    "user_type": w.choice("Company", "Location"), "redirect_uri": w.STR,
+    "refresh_token": w.STR, "user_type": w.choice("Company", "Location"), "redirect_uri": w.STR,
 }  # fmt: skip
 _CAMEL = {
     "clientId": "client_id", "clientSecret": "client_secret", "grantType": "grant_type",
-    "refreshToken": "refresh_token",
-    "userType": "user_type", "redirectUri": "redirect_uri", "code": "code",
+    "refreshToken": "refresh_token", "userType": "user_type", "redirectUri": "redirect_uri", "code": "code",
 }  # fmt: skip
 _TOKEN_V3: w.Shape = {camel: _TOKEN[snake] for camel, snake in _CAMEL.items()}
 _EXCHANGE: w.Shape = {"companyId": w.STR.needed(), "locationId": w.STR.needed()}
@@ -114,10 +112,8 @@ def _pair(world: World, user_type: str, scopes: list[str]) -> Row:
     _keep(world, refresh, "refresh", REFRESH_S, user_type, scopes)
     found: Row = {
         "access_token": access, "token_type": "Bearer", "expires_in": ACCESS_S, "refresh_token": refresh,
-        "scope": " ".join(scopes),
-        "userType": user_type, "companyId": world.location["companyId"], "userId": row["user_id"],
-        "refreshTokenId": world.new_ghl_id(),
-        "isBulkInstallation": user_type == "Company",
+        "scope": " ".join(scopes), "userType": user_type, "companyId": world.location["companyId"],
+        "userId": row["user_id"], "refreshTokenId": world.new_ghl_id(), "isBulkInstallation": user_type == "Company",
     }  # fmt: skip
     if user_type == "Location":
         found["locationId"] = world.location["id"]

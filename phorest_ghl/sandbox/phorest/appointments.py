@@ -27,7 +27,8 @@ _FILTERS = {
 }
 _NOTE: w.Shape = {"serviceNote": w.STR.needed()}
 _UPDATE: w.Shape = {
-    "appointmentId": w.STR.needed(), "version": w.INTEGER.needed(), "startTime": w.STR.needed(), "staffId": w.STR.needed(),
+    "appointmentId": w.STR.needed(), "version": w.INTEGER.needed(), "startTime": w.STR.needed(),
+    "staffId": w.STR.needed(),
     **dict.fromkeys(["appointmentDate", "endTime", "roomId", "machineId", "serviceId"], w.STR_OR_NULL),
     "price": w.PRICE, "confirmed": w.BOOL_OR_NULL,
 }  # fmt: skip

@@ -17,7 +17,8 @@ from phorest_ghl.sandbox.wire import Reply
 
 _SELECTION = {"serviceId": w.STR.needed(), "staffId": w.STR_OR_NULL}
 _AVAILABILITY: w.Shape = {
-    "startTime": w.ANY.needed(), "endTime": w.ANY.needed(), "clientId": w.STR_OR_NULL, "isOnlineAvailability": w.BOOL_OR_NULL,
+    "startTime": w.ANY.needed(), "endTime": w.ANY.needed(), "clientId": w.STR_OR_NULL,
+    "isOnlineAvailability": w.BOOL_OR_NULL,
     "clientServiceSelections": w.list_of(clientId=w.STR_OR_NULL, serviceSelections=w.list_of(**_SELECTION).needed()).needed(),
 }  # fmt: skip
 _SCHEDULE = {
@@ -76,8 +77,7 @@ def _offer(call: Call, wish: Row, moment: datetime) -> Row | None:
         schedules.append({
             "serviceId": service["serviceId"], "startTime": phorest_instant(moment), "endTime": phorest_instant(end),
             "staffId": found["staffId"], "roomId": None, "staffRequest": "staffId" in selection,
-            "alternativeStaffMember": False,
-            "price": service["price"],
+            "alternativeStaffMember": False, "price": service["price"],
         })  # fmt: skip
         moment = end
     return {"clientId": wish.get("clientId"), "serviceSchedules": schedules}
@@ -92,8 +92,8 @@ def _rows(call: Call, selection: Row, service: Row, moment: datetime) -> Iterato
         if wanted and person["branchId"] == call.ids[0] and not person["archived"] and person["userId"]:
             yield {
                 "appointmentId": "", "branchId": call.ids[0], "staffId": person["staffId"],
-                "appointmentDate": local.date().isoformat(),
-                "startTime": clock_text(local.time()), "endTime": clock_text(end.time()),
+                "appointmentDate": local.date().isoformat(), "startTime": clock_text(local.time()),
+                "endTime": clock_text(end.time()),
             }  # fmt: skip
 
 
@@ -139,17 +139,13 @@ def _book(call: Call, booking: str, status: str, client: str, schedule: Row, not
     now = phorest_instant(call.world.clock.now())
     row: Row = {
         "appointmentId": call.world.new_phorest_id(), "version": 0, "branchId": call.ids[0],
-        "appointmentDate": local.date().isoformat(),
-        "startTime": clock_text(local.time()), "endTime": clock_text(end.time()),
-        "price": schedule.get("price", service["price"]),
+        "appointmentDate": local.date().isoformat(), "startTime": clock_text(local.time()),
+        "endTime": clock_text(end.time()), "price": schedule.get("price", service["price"]),
         "staffId": person["staffId"], "staffRequest": bool(schedule.get("staffRequest")), "preferredStaff": False,
-        "confirmed": False,
-        "serviceId": service["serviceId"], "serviceName": service["name"], "clientId": client,
-        "roomId": schedule.get("roomId"),
-        "machineId": schedule.get("machineId"), "state": "BOOKED", "activationState": status, "deleted": False,
-        "source": "API",
-        "bookingId": booking, "depositAmount": None, "depositDateTime": None, "notes": note, "createdAt": now,
-        "updatedAt": now,
+        "confirmed": False, "serviceId": service["serviceId"], "serviceName": service["name"], "clientId": client,
+        "roomId": schedule.get("roomId"), "machineId": schedule.get("machineId"), "state": "BOOKED",
+        "activationState": status, "deleted": False, "source": "API", "bookingId": booking, "depositAmount": None,
+        "depositDateTime": None, "notes": note, "createdAt": now, "updatedAt": now,
     }  # fmt: skip
     if person["archived"] or person["branchId"] != call.ids[0]:
         refuse(400, "STAFF_NOT_WORKING", "SLOT_UNAVAILABLE")

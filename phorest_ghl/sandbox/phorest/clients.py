@@ -19,8 +19,7 @@ _FILTERS = (
 _GENDERS = {"MALE", "FEMALE", "NON_BINARY", "NOT_SPECIFIED", "PREFER_NOT_TO_SAY", "UNKNOWN"}
 _TEXTS = (
     "firstName", "lastName", "mobile", "linkedClientMobile", "linkedClientId", "landLine", "email", "birthDate",
-    "clientSince", "gender",
-    "notes", "preferredStaffId", "externalId",
+    "clientSince", "gender", "notes", "preferredStaffId", "externalId",
 )  # fmt: skip
 _FLAGS = (
     "smsMarketingConsent",
@@ -148,8 +147,8 @@ def create_client(call: Call) -> Reply:
     now = phorest_instant(call.world.clock.now())
     row: Row = {
         "clientId": call.world.new_phorest_id(), "version": 0, **_written(body), "createdAt": now, "updatedAt": now,
-        "deleted": False,
-        "creatingBranchId": body.get("creatingBranchId"), "loyaltyCard": {"serial": "", "points": 0.0},
+        "deleted": False, "creatingBranchId": body.get("creatingBranchId"),
+        "loyaltyCard": {"serial": "", "points": 0.0},
     }  # fmt: skip
     row["archived"], row["banned"] = bool(row.get("archived")), bool(row.get("banned"))
     row.setdefault("clientSince", now)

@@ -28,18 +28,16 @@ _JOB: w.Shape = {
 _BOUND = re.compile(r"updated=([<>])(.+)")
 _CLIENT_TEXTS = {
     "client_id": "clientId", "version": "version", "first_name": "firstName", "last_name": "lastName",
-    "mobile": "mobile",
-    "linked_client_mobile": "linkedClientMobile", "land_line": "landLine", "email": "email", "birth_date": "birthDate",
-    "gender": "gender", "merged_to_client_id": "mergedToClientId", "client_since": "clientSince",
-    "first_visit": "firstVisit",
-    "last_visit": "lastVisit", "notes": "notes", "photo_url": "photoUrl", "preferred_staff_id": "preferredStaffId",
-    "external_id": "externalId", "creating_branch_id": "creatingBranchId",
+    "mobile": "mobile", "linked_client_mobile": "linkedClientMobile", "land_line": "landLine", "email": "email",
+    "birth_date": "birthDate", "gender": "gender", "merged_to_client_id": "mergedToClientId",
+    "client_since": "clientSince", "first_visit": "firstVisit", "last_visit": "lastVisit", "notes": "notes",
+    "photo_url": "photoUrl", "preferred_staff_id": "preferredStaffId", "external_id": "externalId",
+    "creating_branch_id": "creatingBranchId",
 }  # fmt: skip
 _CLIENT_FLAGS = {
     "sms_marketing_consent": "smsMarketingConsent", "email_marketing_consent": "emailMarketingConsent",
     "sms_reminder_consent": "smsReminderConsent", "email_reminder_consent": "emailReminderConsent",
-    "archived": "archived",
-    "deleted": "deleted", "banned": "banned",
+    "archived": "archived", "deleted": "deleted", "banned": "banned",
 }  # fmt: skip
 _ADDRESS = {
     "street_address_1": "streetAddress1", "street_address_2": "streetAddress2", "city": "city", "state": "state",
@@ -47,18 +45,14 @@ _ADDRESS = {
 }  # fmt: skip
 TRANSACTION_COLUMNS = (
     "transaction_id", "transaction_item_id", "branch_id", "branch_name", "purchased_date", "purchase_time",
-    "purchase_updated_at",
-    "client_id", "client_first_name", "client_last_name", "client_email", "client_source", "staff_id",
-    "staff_first_name",
-    "staff_last_name", "item_type", "description", "quantity", "unit_price", "original_price", "discount_type",
-    "discount_amount",
-    "net_price", "gross_price", "tax_rate", "tax_amount", "net_total_amount", "gross_total_amount", "total_amount",
-    "service_id",
-    "service_name", "product_id", "product_name", "product_barcode", "product_brand_name", "product_category_name",
-    "appointment_id",
+    "purchase_updated_at", "client_id", "client_first_name", "client_last_name", "client_email", "client_source",
+    "staff_id", "staff_first_name", "staff_last_name", "item_type", "description", "quantity", "unit_price",
+    "original_price", "discount_type", "discount_amount", "net_price", "gross_price", "tax_rate", "tax_amount",
+    "net_total_amount", "gross_total_amount", "total_amount", "service_id", "service_name", "product_id",
+    "product_name", "product_barcode", "product_brand_name", "product_category_name", "appointment_id",
     "appointment_date", "payment_type_names", "payment_type_amounts", "loyalty_points_awarded", "phorest_tips",
-    "staff_tips",
-    "online_booking", "void", "void_reason", "voided_transaction_id", "open_sale", "outstanding_balance_pmt",
+    "staff_tips", "online_booking", "void", "void_reason", "voided_transaction_id", "open_sale",
+    "outstanding_balance_pmt",
 )  # fmt: skip
 
 
@@ -69,11 +63,9 @@ def create_job(call: Call) -> Reply:
     key = call.world.new_phorest_id()
     row: Row = {
         "jobId": key, "jobType": body["jobType"], "branchId": call.ids[0],
-        "started": phorest_instant(call.world.clock.now()),
-        "startFilter": body.get("startFilter"), "finishFilter": body.get("finishFilter"),
-        "filterExpression": body.get("filterExpression"),
-        "bounds": bounds, "due": call.world.clock.seconds() + call.world.switches.phorest_export_seconds,
-        "secret": call.world.trace(),
+        "started": phorest_instant(call.world.clock.now()), "startFilter": body.get("startFilter"),
+        "finishFilter": body.get("finishFilter"), "filterExpression": body.get("filterExpression"), "bounds": bounds,
+        "due": call.world.clock.seconds() + call.world.switches.phorest_export_seconds, "secret": call.world.trace(),
     }  # fmt: skip
     call.store("export_jobs").put(key, row)
     return Reply(200, _shown(call, row))
@@ -172,8 +164,7 @@ def _client_lines(row: Row) -> list[Row]:
     line |= {
         "created_at": row["createdAt"], "updated_at": row["updatedAt"][:10],
         "credit_account_credit_days": credit.get("creditDays"),
-        "credit_account_credit_limit": credit.get("creditLimit"),
-        "loyalty_card_serial_number": card.get("serial"),
+        "credit_account_credit_limit": credit.get("creditLimit"), "loyalty_card_serial_number": card.get("serial"),
         "client_category_ids": "|".join(row.get("clientCategoryIds") or []),
     }  # fmt: skip
     if row["clientId"].endswith("A") and row["version"] % 5 == 1:
@@ -190,27 +181,22 @@ def _sale_line(world: World, sale: Row, item: Row) -> Row:
     line: Row = dict.fromkeys(TRANSACTION_COLUMNS, "")
     return line | {
         "transaction_id": sale["transactionNumber"], "transaction_item_id": item["itemId"],
-        "branch_id": sale["branchId"],
-        "branch_name": branch["name"], "purchased_date": sale["purchasedDate"], "purchase_time": sale["purchaseTime"],
-        "purchase_updated_at": sale["updatedAt"], "client_id": sale.get("clientId"),
-        "client_first_name": client.get("firstName"),
+        "branch_id": sale["branchId"], "branch_name": branch["name"], "purchased_date": sale["purchasedDate"],
+        "purchase_time": sale["purchaseTime"], "purchase_updated_at": sale["updatedAt"],
+        "client_id": sale.get("clientId"), "client_first_name": client.get("firstName"),
         "client_last_name": client.get("lastName"), "client_email": client.get("email"),
-        "staff_id": sale.get("staffId"),
-        "staff_first_name": person.get("firstName"), "staff_last_name": person.get("lastName"),
-        "item_type": item["type"],
-        "description": item["description"], "quantity": item["quantity"], "unit_price": item["unitPrice"],
-        "original_price": item["unitPrice"], "discount_amount": 0, "net_price": net, "gross_price": item["total"],
-        "tax_rate": 23,
+        "staff_id": sale.get("staffId"), "staff_first_name": person.get("firstName"),
+        "staff_last_name": person.get("lastName"), "item_type": item["type"], "description": item["description"],
+        "quantity": item["quantity"], "unit_price": item["unitPrice"], "original_price": item["unitPrice"],
+        "discount_amount": 0, "net_price": net, "gross_price": item["total"], "tax_rate": 23,
         "tax_amount": round(item["total"] - net, 2), "net_total_amount": net, "gross_total_amount": item["total"],
         "total_amount": item["total"], "service_id": item.get("serviceId"),
-        "service_name": item["description"] if "serviceId" in item else "",
-        "product_id": item.get("productId"), "product_name": item.get("productName"),
-        "product_barcode": item.get("productBarcode"),
+        "service_name": item["description"] if "serviceId" in item else "", "product_id": item.get("productId"),
+        "product_name": item.get("productName"), "product_barcode": item.get("productBarcode"),
         "product_brand_name": item.get("productBrandName"), "product_category_name": item.get("productCategoryName"),
         "appointment_id": item.get("appointmentId"), "appointment_date": item.get("appointmentDate"),
         "payment_type_names": ",".join(payment["type"] for payment in sale["payments"]),
-        "payment_type_amounts": ",".join(str(payment["amount"]) for payment in sale["payments"]),
-        "online_booking": 0,
+        "payment_type_amounts": ",".join(str(payment["amount"]) for payment in sale["payments"]), "online_booking": 0,
         "void": int(sale["void"]), "open_sale": 0, "outstanding_balance_pmt": 0,
     }  # fmt: skip
 

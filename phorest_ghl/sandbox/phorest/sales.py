@@ -17,8 +17,8 @@ from phorest_ghl.sandbox.wire import Reply
 from phorest_ghl.sandbox.world import World
 
 _POINTS: w.Shape = {
-    "clientId": w.STR.needed(), "branchId": w.STR.needed(), "description": w.STR.needed(), "pointsChange": w.INTEGER.needed(),
-    "operationType": w.choice("ADD", "DEDUCT").needed(),
+    "clientId": w.STR.needed(), "branchId": w.STR.needed(), "description": w.STR.needed(),
+    "pointsChange": w.INTEGER.needed(), "operationType": w.choice("ADD", "DEDUCT").needed(),
 }  # fmt: skip
 _CREDIT: w.Shape = {
     **dict.fromkeys(["clientId", "branchId", "description"], w.STR.needed()),
@@ -187,10 +187,10 @@ def record_sale(world: World, branch: str, client: str | None, items: list[Row],
     now = world.clock.now()
     local = now.astimezone(world.zone_of_branch(branch))
     row: Row = {
-        "purchaseId": world.new_phorest_id(), "transactionNumber": str(max(numbers, default=0) + 1), "branchId": branch,
-        "clientId": client,
-        "staffId": None, "purchasedDate": local.date().isoformat(), "purchaseTime": local.strftime("%H:%M:%S"),
-        "updatedAt": phorest_instant(now), "items": items, "void": False, "payments": payments,
+        "purchaseId": world.new_phorest_id(), "transactionNumber": str(max(numbers, default=0) + 1),
+        "branchId": branch, "clientId": client, "staffId": None, "purchasedDate": local.date().isoformat(),
+        "purchaseTime": local.strftime("%H:%M:%S"), "updatedAt": phorest_instant(now), "items": items, "void": False,
+        "payments": payments,
     }  # fmt: skip
     store.put(row["purchaseId"], row)
     return row
