@@ -4,10 +4,11 @@ Measured fastest of eleven ways (docs/decisions/0003-import-in-one-statement.md)
 Belongs here: the statement and what it counted. Does not: which columns an entity has (`phorest.specs`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import orjson
 from sqlalchemy import Connection, Table, text
 
 from phorest_ghl.db.keyed import Keyring
@@ -18,12 +19,17 @@ RAW_KEY = "\u0001raw"
 
 @dataclass(frozen=True)
 class Column:
-    """From a member of the payload (dots go into objects) to a column of a PostgreSQL type."""
+    """From a member of the payload (dots go into objects) to a column of a PostgreSQL type.
+
+    `derived` is an SQL expression over `item` and the parameters of the write instead: what is computed for a row, and
+    is news even if the payload is the one we hold.
+    """
 
     name: str
-    path: str
+    path: str = ""
     type: str = "text"
     default: str = "null"
+    derived: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,7 @@ class PageWriter:
     A row is written only if its content differs and it is not older than the one we hold, so that a page read twice, or
     late, changes nothing. What it replaces goes to `phorest_versions`. `on_change` names further CTEs that may read
     `incoming` (what is news, in typed columns), `before` (the listed rows as we held them) and `written`.
+    `of_branch`: the branch is part of the key, and rows that say they are another branch's are left alone.
     """
 
     def __init__(
@@ -72,17 +79,30 @@ class PageWriter:
         columns: Sequence[Column],
         keyring: Keyring,
         on_change: str = "",
+        of_branch: bool = False,
     ) -> None:
         self._entity_type = entity_type
         self._pads = keyring.pads()
-        self._sql = text(_statement(table, id_fields, columns, on_change))
+        self._sql = text(_statement(table, id_fields, columns, on_change, of_branch=of_branch))
 
-    def write(self, connection: Connection, document: str, *, path: Sequence[str] = (), batch_id: str) -> Written:
+    def write(
+        self,
+        connection: Connection,
+        document: str,
+        *,
+        path: Sequence[str] = (),
+        batch_id: str,
+        branch_id: str | None = None,
+        read: tuple[str, int] | None = None,
+        derived_from: Mapping[str, object] | None = None,
+    ) -> Written:
         """Write the JSON array that stands at `path` of `document`; the caller commits.
 
-        Raises SQLAlchemy's errors as they are.
+        `read` is the id and the pass of a read that wants the listed ids noted in `import_listed`; `derived_from` is what
+        derived columns look up, as the parameter `derived_from`, a JSON object. Raises SQLAlchemy's errors as they are.
         """
         inner, outer = self._pads
+        read_id, pass_number = read or (None, None)
         row = connection.execute(
             self._sql,
             {
@@ -93,19 +113,31 @@ class PageWriter:
                 "outer": outer,
                 "entity_type": self._entity_type,
                 "batch_id": batch_id,
+                "branch_id": branch_id,
+                "read_id": read_id,
+                "pass_number": pass_number,
+                "derived_from": orjson.dumps(derived_from or {}).decode(),
             },
         ).one()
         return Written(seen=len(row.ids), inserted=row.inserted, updated=row.updated, ids=tuple(row.ids))
 
 
-def _statement(table: Table, id_fields: Sequence[str], columns: Sequence[Column], on_change: str) -> str:
+def _statement(
+    table: Table, id_fields: Sequence[str], columns: Sequence[Column], on_change: str, *, of_branch: bool
+) -> str:
     """The statement. Rows that are as we hold them are left out early: they cost no typed column, no lock, no WAL.
 
     `before` looks ids up by an array: joined, a plan that is kept from when the table was small would read all of it for
     every page.
     """
     held, names = table.name, [column.name for column in columns]
-    deciding = "".join(f", {_expression(column)}" for column in columns if column.name in {"version", "deleted"})
+    deciding = "".join(
+        f", {_expression(column)}" for column in columns if column.name in {"version", "deleted"} or column.derived
+    )
+    derived = [column.name for column in columns if column.derived]
+    key = "branch_id, phorest_id" if of_branch else "phorest_id"
+    branch, its_branch = ("branch_id, ", "cast(:branch_id as text), ") if of_branch else ("", "")
+    ours = "coalesce(item ->> 'branchId', :branch_id) = :branch_id" if of_branch else "true"
     assignments = ", ".join(f"{name} = excluded.{name}" for name in [*names, "raw", "content_hash"])
     return f"""
     with item as materialized (
@@ -115,26 +147,32 @@ def _statement(table: Table, id_fields: Sequence[str], columns: Sequence[Column]
     ), listed as materialized (
         select distinct on (phorest_id)
                *, sha256(:outer || sha256(:inner || convert_to(raw::text, 'UTF8'))) as content_hash
-        from item order by phorest_id{", version desc" if "version" in names else ""}
+        from item where {ours} order by phorest_id{", version desc" if "version" in names else ""}
+    ), noted as (
+        insert into import_listed (read_id, pass_number, ids, other_ids)
+        select cast(:read_id as text), cast(:pass_number as integer), array(select phorest_id from listed),
+               {"array(select phorest_id from item where not " + ours + ")" if of_branch else "array[]::text[]"}
+        where cast(:read_id as text) is not null
     ), before as materialized (
-        select * from {held} where phorest_id = any(array(select phorest_id from listed))
+        select * from {held}
+        where {"branch_id = :branch_id and " if of_branch else ""}phorest_id = any(array(select phorest_id from listed))
     ), incoming as materialized (
         select listed.phorest_id, {", ".join(_expression(column) for column in columns)},
                listed.raw, listed.content_hash, {_tombstone("before", "listed", names)} as deleted_at
         from listed left join before using (phorest_id)
-        where before.phorest_id is null or ({_is_news("before", "listed", names)})
+        where before.phorest_id is null or ({_is_news("before", "listed", names, derived)})
     ), written as (
-        insert into {held} (phorest_id, {", ".join(names)}, raw, content_hash, deleted_at)
-        select phorest_id, {", ".join(names)}, raw, content_hash, deleted_at from incoming
-        on conflict (phorest_id) do update
+        insert into {held} ({branch}phorest_id, {", ".join(names)}, raw, content_hash, deleted_at)
+        select {its_branch}phorest_id, {", ".join(names)}, raw, content_hash, deleted_at from incoming
+        on conflict ({key}) do update
         set {assignments}, changed_at = now(), deleted_at = {_tombstone(held, "excluded", names)}
-        where {_is_news(held, "excluded", names)}
+        where {_is_news(held, "excluded", names, derived)}
         returning phorest_id
     ), versions as (
         insert into phorest_versions
-            (entity_type, phorest_id, version, raw, content_hash, valid_from, valid_to, batch_id)
+            (entity_type, phorest_id, version, raw, content_hash, valid_from, valid_to, batch_id, branch_id)
         select :entity_type, phorest_id, {"before.version" if "version" in names else "null"}, before.raw,
-               before.content_hash, before.changed_at, now(), :batch_id
+               before.content_hash, before.changed_at, now(), :batch_id, {its_branch.rstrip(", ") or "null"}
         from before join written using (phorest_id)
     ){on_change}
     select (select coalesce(array_agg(phorest_id), '{{}}') from listed) as ids,
@@ -152,16 +190,19 @@ def _tombstone(held: str, new: str, names: Sequence[str]) -> str:
     )
 
 
-def _is_news(held: str, new: str, names: Sequence[str]) -> str:
+def _is_news(held: str, new: str, names: Sequence[str], derived: Sequence[str]) -> str:
     """Whether `new` differs from the row that we hold and is not older than it."""
+    otherwise = "".join(f" or {held}.{name} is distinct from {new}.{name}" for name in derived)
     differs = (
         f"({held}.content_hash <> {new}.content_hash"
-        f" or {held}.deleted_at is distinct from {_tombstone(held, new, names)})"
+        f" or {held}.deleted_at is distinct from {_tombstone(held, new, names)}{otherwise})"
     )
     return f"{differs} and {held}.version <= {new}.version" if "version" in names else differs
 
 
 def _expression(column: Column) -> str:
+    if column.derived:
+        return f"{column.derived} as {column.name}"
     path = column.path.split(".")
     as_json = "".join(f" -> '{part}'" for part in path)
     if column.type == "jsonb":

@@ -7,6 +7,7 @@ Belongs here: which call, with which parameters, and what its answer is. Does no
 import base64
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 from phorest_ghl.http.session import Answer, ApiSession
 from phorest_ghl.phorest.pages import MalformedPage, Page, parse_one, parse_page
@@ -37,14 +38,22 @@ class PhorestClient:
         """Requests sent so far, retries included."""
         return self._session.requests
 
-    def page(self, spec: ImportSpec, number: int, *, params: Mapping[str, str] | None = None) -> Page:
-        """Page `number` (from 0) of an entity's list (§3)."""
+    def page(
+        self, spec: ImportSpec, number: int, *, params: Mapping[str, str] | None = None, branch_id: str = ""
+    ) -> Page:
+        """Page `number` (from 0) of an entity's list (§3); of one branch where the list is a branch's."""
         query = {**spec.params, **(params or {}), "page": str(number), "size": str(spec.page_size)}
-        return parse_page(spec, self._get(spec.path, query).content)
+        return parse_page(spec, self._get(spec.path, query, branch_id=branch_id).content)
+
+    def one(self, spec: ImportSpec, phorest_id: str, *, branch_id: str = "") -> Page:
+        """One record by id, as a page of one. Raises ApiError of category GONE where Phorest has none (404)."""
+        if spec.by_id is None:
+            raise ValueError(f"Phorest offers no read by id of {spec.entity_type}")
+        return parse_one(spec, self._get(spec.by_id, {}, id=phorest_id, branch_id=branch_id).content)
 
     def client(self, client_id: str) -> Page:
         """One client by id, archived and deleted ones included, as a page of one (§6)."""
-        return parse_one(CLIENTS, self._get("/client/{clientId}", {}, clientId=client_id).content)
+        return self.one(CLIENTS, client_id)
 
     def walk_in(self) -> Page:
         """The placeholder client of unnamed visits, as a page of one (§7.2.4). It is nobody, and never synced."""
@@ -60,6 +69,5 @@ class PhorestClient:
         return answer.date
 
     def _get(self, template: str, params: Mapping[str, str], **ids: str) -> Answer:
-        return self._session.send(
-            "GET", self._prefix + template.format(**ids), operation=f"GET {template}", params=params
-        )
+        path = template.format(**{name: quote(value, safe="") for name, value in ids.items()})
+        return self._session.send("GET", self._prefix + path, operation=f"GET {template}", params=params)

@@ -8,13 +8,13 @@ A clean page, the normal case, is never taken apart in Python: PostgreSQL unpack
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, cast
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic_core import ErrorDetails
 
 from phorest_ghl.db.bulk import RAW_KEY
@@ -53,6 +53,8 @@ class Page:
     rows: int
     set_aside: tuple[SetAside, ...] = ()
     odd_fields: Mapping[str, int] = field(default_factory=dict[str, int])
+    records: Sequence[Wire] = field(default=(), repr=False)
+    """The rows as validated; a broken page's rows are validated anew once their odd members are gone."""
 
 
 def parse_page(spec: ImportSpec, body: bytes) -> Page:
@@ -68,13 +70,14 @@ def parse_page(spec: ImportSpec, body: bytes) -> Page:
                     f"the answer of GET {spec.path} is not JSON; it may be cut off or an error page"
                 ) from None
             return parse_page(spec, mended)
-        return _patched(spec, body, errors)
-    rows = len(getattr(envelope.embedded, spec.embedded_key)) if envelope.embedded else 0
+        renewed = _renewed(spec, body)
+        return _patched(spec, body, errors) if renewed is None else parse_page(spec, renewed)
+    records: list[Wire] = getattr(envelope.embedded, spec.embedded_key) if envelope.embedded else []
     if _NUL in body or _lacks_id(spec, envelope.embedded):
         return _patched(spec, body, [])
-    if rows == 0:
+    if not records:
         return _page(envelope.page, "[]", (), 0)
-    return _page(envelope.page, body.decode(), ("_embedded", spec.embedded_key), rows)
+    return _page(envelope.page, body.decode(), ("_embedded", spec.embedded_key), len(records), records=records)
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,31 @@ def _mended(body: bytes) -> bytes | None:
     return None if mended == body else mended
 
 
+def _renewed(spec: ImportSpec, body: bytes) -> bytes | None:
+    """The body in the present form, or None if it is in it.
+
+    An old version of the API's description has `_embedded` as an array (§11.2), and records may have an older form, which
+    is kept beside the new one.
+    """
+    envelope = _parsed(body)
+    if envelope is None:
+        return None
+    rows = _rows(spec, envelope)
+    mend = spec.mend
+    renewed = rows if mend is None else [_renewed_row(mend, row) for row in rows]
+    if renewed == rows and not isinstance(envelope.get("_embedded"), list):
+        return None
+    return json.dumps({**envelope, "_embedded": {spec.embedded_key: renewed}}).encode()
+
+
+def _renewed_row(mend: Callable[[Json], Json], row: object) -> object:
+    if not isinstance(row, dict):
+        return row
+    record = cast("Json", row)
+    mended = mend(record)
+    return record if mended == record else {RAW_KEY: record, **mended}
+
+
 class _Envelope(BaseModel):
     """`_embedded` is missing when nothing matches; it is never an empty object with a null list (§3)."""
 
@@ -158,10 +186,10 @@ def _page(meta: PageMeta, document: str, path: tuple[str, ...], rows: int, **mor
 
 def _patched(spec: ImportSpec, body: bytes, errors: Sequence[ErrorDetails]) -> Page:
     """The same page, without the rows that cannot be kept and without the odd values in the others' typed columns."""
-    envelope = _parsed(body)
+    envelope = _parsed(body) or {}
     try:
         meta = PageMeta.model_validate(envelope.get("page"))
-    except (AttributeError, ValidationError):
+    except ValidationError:
         raise MalformedPage(f"the answer of GET {spec.path} has no page counts, so its end cannot be known") from None
     rows = _rows(spec, envelope)
     by_row: dict[int, list[ErrorDetails]] = {}
@@ -177,20 +205,36 @@ def _patched(spec: ImportSpec, body: bytes, errors: Sequence[ErrorDetails]) -> P
             set_aside.append(SetAside(_phorest_id(spec, row), position, reason))
         else:
             kept.append(_patch_row(cast("Json", row), by_row.get(position, ()), odd))
-    document = orjson.dumps(kept).decode()
-    return _page(meta, document, (), len(kept), set_aside=tuple(set_aside), odd_fields=dict(odd))
+    document = orjson.dumps(kept)
+    return _page(
+        meta,
+        document.decode(),
+        (),
+        len(kept),
+        set_aside=tuple(set_aside),
+        odd_fields=dict(odd),
+        records=_row_list(spec).validate_json(document),
+    )
 
 
-def _parsed(body: bytes) -> Json:
+@cache
+def _row_list(spec: ImportSpec) -> TypeAdapter[list[Wire]]:
+    rows: Any = list[spec.model]
+    return TypeAdapter(rows)
+
+
+def _parsed(body: bytes) -> Json | None:
+    """The envelope, or None where the body is another kind of JSON."""
     try:
-        return cast("Json", orjson.loads(body))
+        found: object = orjson.loads(body)
     except orjson.JSONDecodeError:  # a number beyond all doubles, which the validator takes and orjson does not
-        return cast("Json", json.loads(body))
+        found = json.loads(body)
+    return cast("Json", found) if isinstance(found, dict) else None
 
 
 def _rows(spec: ImportSpec, envelope: Json) -> list[object]:
     embedded = envelope.get("_embedded")
-    if isinstance(embedded, list):  # an old version of the vendor's description says array (§11.2)
+    if isinstance(embedded, list):
         return cast("list[object]", embedded)
     found: object = cast("Json", embedded).get(spec.embedded_key) if isinstance(embedded, dict) else []
     if found is None:
@@ -236,7 +280,7 @@ def _patch_row(row: Json, errors: Sequence[ErrorDetails], odd: Counter[str]) -> 
             target = target[part]
         target[path[-1]] = None
         odd[".".join(path)] += 1
-    return {**patched, RAW_KEY: raw}
+    return {**patched, RAW_KEY: raw.get(RAW_KEY, raw)}
 
 
 def _path_within(row: Json, loc: Sequence[str | int]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from phorest_ghl.db.bulk import RAW_KEY, PageWriter, Written
 from phorest_ghl.db.keyed import Keyring
-from phorest_ghl.phorest.importer import _CONSENT_EVENTS
+from phorest_ghl.phorest.consent_flags import CONSENT_EVENTS
 from phorest_ghl.phorest.specs import BRANCHES, CLIENT_CATEGORIES, CLIENTS, ImportSpec
 from phorest_ghl_tests.support.databases import Database
 
@@ -30,7 +30,7 @@ class Books:
             id_fields=spec.id_fields,
             columns=spec.columns,
             keyring=KEYRING,
-            on_change=_CONSENT_EVENTS if spec is CLIENTS else "",
+            on_change=CONSENT_EVENTS if spec is CLIENTS else "",
         )
         document = orjson.dumps({"_embedded": {spec.embedded_key: rows}}).decode()
         with self.engine.begin() as connection:

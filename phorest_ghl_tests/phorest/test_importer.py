@@ -39,14 +39,21 @@ class Phorest:
         self.requests += 1
         self.asked.append(dict(params or {}))
         self.fault(number)
-        here = self.rows[number * PAGE : (number + 1) * PAGE]
-        pages = max(1, -(-len(self.rows) // PAGE))
-        total = len(self.rows) if self.total is None else self.total
+        rows = [row for row in self.rows if _is_asked_for(row, params or {})]
+        here = rows[number * PAGE : (number + 1) * PAGE]
+        pages = max(1, -(-len(rows) // PAGE))
+        total = len(rows) if self.total is None else self.total
         meta = {"number": number, "size": PAGE, "totalElements": total, "totalPages": pages}
         return parse_page(spec, json.dumps({"_embedded": {spec.embedded_key: here}, "page": meta}).encode())
 
     def now(self) -> datetime:
         return NOW
+
+
+def _is_asked_for(row: Any, params: Mapping[str, str]) -> bool:
+    """Whether a delta's bounds let a row through."""
+    changed = row.get("updatedAt") if isinstance(row, dict) else None
+    return not params or params["updatedAfter"] <= str(changed) <= params["updatedBefore"]
 
 
 class Desk:
