@@ -1,0 +1,133 @@
+"""The mirror: what GHL was last seen to hold, and which sight of it counts."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from phorest_ghl.ghl.models import Contact, Location
+from phorest_ghl.sync import mirror
+from phorest_ghl.sync.mirror import MirrorContact, SeenBy
+from phorest_ghl_tests.support.databases import Database
+from phorest_ghl_tests.sync.builders import KEYRING
+
+BLOCKED = {"Email": {"status": "active", "code": "101"}}
+
+
+def seen(database: Database, by: SeenBy, day: int = 1, **more: Any) -> MirrorContact:
+    """Store a contact as seen, changed on this day of the month; the mirror's row afterwards."""
+    changed = datetime(2026, 1, day, tzinfo=UTC).isoformat()
+    contact = Contact.model_validate({"id": "X", "firstName": "Aoife", "dateUpdated": changed, **more})
+    with database.engine.begin() as connection:
+        mirror.store(connection, "L", [contact], seen_by=by, keyring=KEYRING, batch_id="B")
+        return mirror.load(connection, "L")["X"]
+
+
+def ledger(database: Database) -> list[tuple[Any, ...]]:
+    with database.engine.connect() as connection:
+        return [
+            tuple(row)
+            for row in connection.execute(sa.text("select channel, cause, source_id, address_key from suppressions"))
+        ]
+
+
+def test_a_later_sight_replaces_an_earlier_one(database: Database) -> None:
+    seen(database, "search", email="a@example.com", dndSettings=BLOCKED)
+    row = seen(database, "read", email="B@example.com", dndSettings={"SMS": {"status": "inactive"}})
+    assert (row.email, row.seen_by, set(row.dnd_settings or {})) == ("b@example.com", "read", {"SMS"})
+
+
+@pytest.mark.parametrize("by", ["read", "answer"])
+def test_s10_a_search_never_replaces_what_a_read_or_an_answer_showed_of_the_same_state(
+    database: Database, by: SeenBy
+) -> None:
+    seen(database, by, firstName="Aoife", dndSettings=BLOCKED)
+    row = seen(database, "search", firstName="aoife")
+    assert (row.first_name, row.seen_by, set(row.dnd_settings or {})) == ("Aoife", by, {"Email"})
+
+
+def test_a_search_that_shows_a_newer_state_counts(database: Database) -> None:
+    seen(database, "answer", day=1, firstName="Aoife", dndSettings=BLOCKED)
+    row = seen(database, "search", day=2, firstName="eva")
+    assert (row.first_name, row.seen_by, row.dnd_settings) == ("eva", "search", None)
+
+
+def test_a_contact_that_is_seen_again_is_no_longer_gone(database: Database) -> None:
+    seen(database, "answer")
+    with database.engine.begin() as connection:
+        mirror.mark_gone(connection, "L", "X")
+        assert mirror.load(connection, "L")["X"].gone_at is not None
+    assert seen(database, "read").gone_at is None
+
+
+def test_s9_a_block_of_somebody_else_goes_to_the_ledger_once_and_under_a_keyed_hash(database: Database) -> None:
+    for _ in range(2):
+        seen(
+            database,
+            "read",
+            email="A@Example.com",
+            phone="+353871234567",
+            dndSettings={**BLOCKED, "SMS": {"status": "permanent"}},
+        )
+    email, phone = (mirror.address_key(KEYRING, value) for value in ("a@example.com", "+353871234567"))
+    assert sorted(ledger(database)) == [("Email", "GHL", "X", email), ("SMS", "GHL", "X", phone)]
+    with database.engine.connect() as connection:
+        assert mirror.suppressed_keys(connection, "L") == {(email, "Email"), (phone, "SMS")}
+        assert mirror.suppressed_keys(connection, "M") == set()
+
+
+@pytest.mark.parametrize(
+    ("by", "more"),
+    [
+        ("search", {"email": "a@example.com", "dndSettings": BLOCKED}),
+        ("read", {"email": "a@example.com", "dndSettings": {"Email": {"status": "active", "code": "phorest_ghl"}}}),
+        ("read", {"email": "a@example.com", "dndSettings": {"Email": {"status": "inactive"}}}),
+        ("read", {"phone": "+353871234567", "dndSettings": BLOCKED}),
+        ("read", {"email": "a@example.com"}),
+    ],
+    ids=["only a search", "our own", "open", "no address of the channel", "unknown"],
+)
+def test_s9_what_is_no_block_of_somebody_else_does_not(database: Database, by: SeenBy, more: dict[str, Any]) -> None:
+    seen(database, by, **more)
+    assert ledger(database) == []
+
+
+def test_a_location_starts_quiet_and_its_confirmation_is_kept_from_the_first_time_on(database: Database) -> None:
+    with database.engine.begin() as connection:
+        assert mirror.location_state(connection, "L") is None
+        mirror.store_location(connection, Location(id="L", allows_duplicates=False, unique_identifiers=("email",)))
+        state = mirror.location_state(connection, "L")
+        assert state is not None
+        assert (state.mode, state.mirrored_at, state.workflows_confirmed_at) == ("quiet", None, None)
+        assert state.refuses_duplicates_by == {"email"}
+        mirror.confirm_workflows(connection, "L", "first")
+    with database.engine.begin() as connection:
+        before = mirror.location_state(connection, "L")
+        mirror.confirm_workflows(connection, "L", "second")
+        mirror.store_location(connection, Location(id="L", allows_duplicates=True, unique_identifiers=("email",)))
+        after = mirror.location_state(connection, "L")
+        assert before is not None
+        assert after is not None
+        assert after.workflows_confirmed_at == before.workflows_confirmed_at
+        assert after.refuses_duplicates_by == frozenset()
+        operators = connection.execute(sa.text("select workflows_confirmed_by from ghl_locations")).scalars().all()
+        assert operators == ["first"]
+
+
+@pytest.mark.parametrize(
+    ("allows", "identifiers", "refuses_by"),
+    [
+        (False, ("email", "phone"), {"email", "phone"}),
+        (False, ("phone",), {"phone"}),
+        (False, (), set()),
+        (False, None, set()),
+        (None, ("email",), set()),
+        (True, ("email",), set()),
+    ],
+)
+def test_s15_only_a_location_that_says_so_refuses_a_second_contact(
+    allows: bool | None, identifiers: tuple[str, ...] | None, refuses_by: set[str]  # noqa: FBT001
+) -> None:  # fmt: skip
+    state = mirror.LocationState("L", "quiet", allows, identifiers, None, None)
+    assert state.refuses_duplicates_by == refuses_by
