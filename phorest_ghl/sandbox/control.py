@@ -4,6 +4,7 @@ Belongs here: what a test or a judge may ask and do. Does not belong here: anyth
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -54,6 +55,7 @@ class Control:
             ("POST", "/tokens", self._make_token),
             ("GET", "/webhooks", lambda _, __: Reply(200, self.world.webhooks.describe())),
             ("POST", "/webhooks", lambda request, _: Reply(200, self.world.webhooks.configure(_object(request)))),
+            ("GET", "/credentials", lambda _, __: Reply(200, asdict(self.world.credentials))),
             ("POST", "/credentials/{name}/rotate", self._rotate),
             ("GET", "/live", lambda _, __: Reply(200, as_lines(self.world.log.rows.values()), media=LINES)),
             ("POST", "/live", lambda request, _: Reply(200, {"events": self.live.run(_object(request))})),

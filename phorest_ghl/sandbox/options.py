@@ -51,7 +51,13 @@ class Switches:
     ghl_rejected_count: bool = True
     ghl_daily_max: int = 200_000
     ghl_retry_after: bool = False
+    ghl_rate_scope: Literal["credential", "location"] = "credential"
     ghl_missing_contact_status: Literal[400, 404] = 400
+    ghl_duplicate_status: Literal[400, 409, 422] = 400
+    ghl_dedupe_lag_s: float = 0.0
+    ghl_search_after_on_top: bool = False
+    ghl_appointment_wrapper: Literal["event", "appointment"] = "event"
+    ghl_event_delete_status: Literal[200, 201] = 201
     ghl_search_lag_s: float = 3.0
     ghl_search_shows_dnd: bool = True
     ghl_search_misses_additional: bool = True

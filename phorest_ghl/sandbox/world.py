@@ -182,6 +182,7 @@ class World:
                 f"The state in {self.options.state} belongs to a sandbox of other options or another version. "
                 "Start it with the options it was made with, or choose an empty folder."
             )
+        self.clock.offset_s = header["offset_s"]  # time went on while no process ran
         return datetime.fromisoformat(header["made_at"])
 
     def _shape(self) -> Row:
@@ -202,7 +203,8 @@ class World:
             if name in stores:
                 stores[name].load(key, row)
         if header is None:
-            latest["header", ""] = {"made_at": made_at.isoformat(), "options": self._shape()}
+            made = {"made_at": made_at.isoformat(), "offset_s": self.clock.offset_s, "options": self._shape()}
+            latest["header", ""] = made
         journal.rewrite((name, key, row) for (name, key), row in latest.items())
         self.automations.restore(self.settings.get("workflows"))
         self.switches.change(self.settings.get("switches") or {})

@@ -131,6 +131,54 @@ def h_success_is_spelt_three_ways(drive: Driver) -> bool:
     return "succeeded" not in v2 and v2["succeded"] and v3["succeeded"]
 
 
+def h_two_tokens_share_a_bucket(drive: Driver) -> bool:
+    drive.switch(ghl_rate_scope="location", ghl_rate_max=1)
+    token = drive.control("POST", "/tokens", {"scopes": ["locations.readonly"]}).json["token"]
+    first = drive.ghl("GET", f"/locations/{drive.location}").status
+    return (first, drive.ghl("GET", f"/locations/{drive.location}", token=token).status) == (200, 429)
+
+
+def h_a_duplicate_may_be_409_or_422(drive: Driver) -> bool:
+    key = drive.contact(email="a@example.com")["id"]
+    found: list[tuple[int, str]] = []
+    for status in (400, 409, 422):
+        drive.switch(ghl_duplicate_status=status)
+        answer = drive.ghl("POST", "/contacts/", {"locationId": drive.location, "email": "a@example.com"})
+        found.append((answer.status, answer.json["meta"]["contactId"]))
+    return found == [(400, key), (409, key), (422, key)]
+
+
+def h_two_creates_at_once_can_make_two(drive: Driver) -> bool:
+    drive.switch(ghl_dedupe_lag_s=2.0)
+    one, two = (drive.contact(email="a@example.com")["id"] for _ in range(2))
+    drive.control("POST", "/clock", {"advance_s": 3})
+    third = drive.ghl("POST", "/contacts/", {"locationId": drive.location, "email": "a@example.com"}).status
+    return one != two and third == 400
+
+
+def h_the_cursor_may_be_on_top(drive: Driver) -> bool:
+    drive.contact(firstName="A")
+    drive.switch(ghl_search_after_on_top=True)
+    answer = drive.ghl("POST", "/contacts/search", {"locationId": drive.location, "pageLimit": 5}).json
+    return answer["searchAfter"] == answer["contacts"][-1]["searchAfter"]
+
+
+def h_events_are_wrapped_and_deleted_in_two_ways(drive: Driver) -> bool:
+    calendar, user = (next(iter(drive.world.ghl[name].rows)) for name in ("calendars", "users"))
+    body = {
+        "calendarId": calendar,
+        "locationId": drive.location,
+        "contactId": drive.contact()["id"],
+        "assignedUserId": user,
+    }
+    body |= {"startTime": "2026-12-01T10:00:00Z", "ignoreFreeSlotValidation": True}
+    key = drive.ghl("POST", "/calendars/events/appointments", body).json["id"]
+    drive.switch(ghl_appointment_wrapper="appointment", ghl_event_delete_status=200, ghl_missing_contact_status=404)
+    wrapped = "appointment" in drive.ghl("GET", f"/calendars/events/appointments/{key}").json
+    deleted = drive.ghl("DELETE", f"/calendars/events/{key}", {}).status
+    return wrapped and deleted == 200 and drive.ghl("GET", f"/calendars/events/appointments/{key}").status == 404
+
+
 def h_missing_things_are_400(drive: Driver) -> bool:
     return (
         drive.ghl("GET", "/contacts/none").status

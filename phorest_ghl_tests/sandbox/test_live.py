@@ -140,3 +140,4 @@ def test_a_rotated_secret_ends_the_old_one_at_once(drive: Driver) -> None:
     ]
     assert drive.control("POST", "/credentials/phorest_secret/rotate").status == 200
     assert drive.control("POST", "/credentials/nothing/rotate").status == 400
+    assert drive.control("GET", "/credentials").json["ghl_token"] == later

@@ -251,6 +251,17 @@ def test_the_state_survives_kill_9_and_a_new_process_goes_on_from_it(tmp_path: P
         assert again.json()["meta"]["contactId"] == key
 
 
+def test_the_clock_goes_on_from_where_it_was_after_a_restart(tmp_path: Path) -> None:
+    options = SandboxOptions(clients=5, months=0, state=tmp_path, now=datetime(2026, 1, 31, 9, tzinfo=UTC))
+    seen: list[str] = []
+    for advance in (0, 3_600, 0):
+        with SandboxServer(options) as running:
+            running.control("POST", "/clock", {"advance_s": advance})
+            seen.append(running.control("GET", "/clock")["now"])
+    assert [moment[:13] for moment in seen] == ["2026-01-31T09", "2026-01-31T10", "2026-01-31T10"]
+    assert seen == sorted(seen)
+
+
 def test_a_state_of_other_options_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with SandboxServer(SandboxOptions(clients=20, months=0, state=tmp_path)):
         pass

@@ -13,6 +13,7 @@ def match(
 ) -> tuple[str, str] | None:
     """The contact and the field it matches by (`email` or `phone`), first identifier first; None when there is none."""
     values = {"email": email, "phone": phone}
+    newest = (world.clock.seconds() - world.switches.ghl_dedupe_lag_s) * 1_000
     for field in world.switches.ghl_unique_identifiers:
         value = values[field]
         if not value:
@@ -21,13 +22,13 @@ def match(
             (world.contacts.by_email, world.contacts.by_other_email) if field == "email" else (world.contacts.by_phone,)
         ):
             for key in index.get(value.lower(), ()):
-                if key != leaving_out:
+                if key != leaving_out and world.contacts.rows[key]["addedMs"] <= newest:
                     return key, field
     return None
 
 
 def refuse_duplicate(world: World, found: tuple[str, str]) -> None:
-    """Answer 400 and name the existing contact.
+    """Answer 400 (or another status, by switch) and name the existing contact.
 
     Raises:
         Refusal: always.
@@ -35,7 +36,7 @@ def refuse_duplicate(world: World, found: tuple[str, str]) -> None:
     key, field = found
     row = world.contacts.rows[key]
     meta = {"contactId": key, "contactName": full_name(row), "matchingField": field}
-    refuse(400, "This location does not allow duplicated contacts.", meta=meta)
+    refuse(world.switches.ghl_duplicate_status, "This location does not allow duplicated contacts.", meta=meta)
 
 
 def full_name(row: Row) -> str:

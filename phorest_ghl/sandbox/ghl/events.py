@@ -48,10 +48,10 @@ _KEPT = (
 
 
 def existing(call: Call, key: str, kind: str = "appointment") -> Row:
-    """The event, or the 400 that the vendor answers."""
+    """The event, or the vendor's refusal with the status of the switch."""
     row = call.store("events").get(key)
     if row is None or row["kind"] != kind:
-        refuse(400, "The event id is invalid")
+        refuse(call.world.switches.ghl_missing_contact_status, "The event id is invalid")
     return row
 
 
@@ -216,8 +216,8 @@ def _event(call: Call, row: Row) -> Row:
 
 
 def read(call: Call) -> Reply:
-    """One appointment under `event`."""
-    return Reply(200, {"event": _event(call, existing(call, call.ids[0]))})
+    """One appointment in its wrapper, whose name one repository disputes."""
+    return Reply(200, {call.world.switches.ghl_appointment_wrapper: _event(call, existing(call, call.ids[0]))})
 
 
 _OF_CONTACT = frozenset({
@@ -278,16 +278,16 @@ def _epoch(call: Call, name: str) -> int:
 
 
 def remove(call: Call) -> Reply:
-    """201; an appointment that was not cancelled first tells the client (there is no `toNotify` here)."""
+    """201 (or 200, by switch); an appointment that was not cancelled first tells the client (there is no `toNotify` here)."""
     row = call.store("events").get(call.ids[0])
     if row is None:
-        refuse(400, "The event id is invalid")
+        refuse(call.world.switches.ghl_missing_contact_status, "The event id is invalid")
     call.store("events").remove(row["id"])
     if row["kind"] == "appointment":
         changed: Row = row | {"dateUpdated": call.now()}
         coming = row["startMs"] > call.world.clock.seconds() * 1_000 and row["appointmentStatus"] != "cancelled"
         _happened(call.world, "AppointmentDelete", changed, notify=coming)
-    return Reply(201, {"succeeded": True})
+    return Reply(call.world.switches.ghl_event_delete_status, {"succeeded": True})
 
 
 # --- block slots

@@ -160,7 +160,7 @@ class GhlApi:
 
     def _count(self, token: Token, headers: dict[str, str]) -> bool:
         switches = self.world.switches
-        key = f"{token.key} {token.location}"
+        key = f"{'' if switches.ghl_rate_scope == 'location' else token.key} {token.location}"
         day = int(self.world.clock.seconds() // _DAY_S)
         fits, left = self._windows[key].take(
             limit=switches.ghl_rate_max,

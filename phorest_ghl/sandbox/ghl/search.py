@@ -51,7 +51,10 @@ def search(call: Call) -> Reply:
         start = _position(rows, order, after)
         shown = rows[start : start + limit]
     contacts = [contact_shapes.searched(call.world, row, _cursor(row, order), v3=call.v3) for row in shown]
-    return Reply(200, {"contacts": contacts, "total": len(rows)})
+    on_top = (
+        {"searchAfter": contacts[-1]["searchAfter"]} if contacts and call.world.switches.ghl_search_after_on_top else {}
+    )
+    return Reply(200, {"contacts": contacts, "total": len(rows)} | on_top)
 
 
 def _limit(call: Call) -> int:
