@@ -5,6 +5,7 @@ Belongs here: importing, acting at the desk, comparing what we hold with the tru
 
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -114,10 +115,13 @@ def without_nulls(value: object) -> object:
 
 
 @contextmanager
-def salon(database_url: str, **wanted: Any) -> Generator[Salon]:
-    """A sandbox of its own, with an empty database beside it. `wanted` are options of the sandbox."""
+def salon(database_url: str, *, months_back: int = 0, **wanted: Any) -> Generator[Salon]:
+    """A sandbox of its own, with an empty database beside it.
+
+    `months_back` is how far its diary goes back, none where it is 0; `wanted` are further options of the sandbox.
+    """
     with (
-        SandboxServer(options(**wanted)) as sandbox,
+        SandboxServer(replace(options(**wanted), months=months_back)) as sandbox,
         open_runtime(load_settings(environment(sandbox, database_url), None), retry=RETRY) as runtime,
     ):
         yield Salon(sandbox, runtime)
