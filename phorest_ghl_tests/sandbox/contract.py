@@ -139,9 +139,9 @@ def _generic(path: str) -> str:
     return re.sub(r"/(?=[^/]*[A-Z0-9])[A-Za-z0-9]{20}", "/{id}", path)
 
 
-def tour(version: str) -> Recorder:
+def tour(version: str, **options: Any) -> Recorder:
     """Every operation of the sandbox's GHL side once or more, under one version header, with its usual mistakes."""
-    drive = Recorder(clients=20)
+    drive = Recorder(**{"clients": 20} | options)
     calendars = "2021-04-15" if version == V2 else V3
 
     def call(method: str, path: str, body: object = None, *, on: str = version, **query: object) -> Any:

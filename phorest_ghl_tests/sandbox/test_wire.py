@@ -1,5 +1,6 @@
 """What happens on the socket: faults, dates, limits, processes; over real HTTP."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -267,6 +268,25 @@ def test_a_state_of_other_options_is_refused_with_a_sentence(tmp_path: Path) -> 
         pass
     with pytest.raises(ValueError, match="belongs to a sandbox of other options"):
         SandboxServer(SandboxOptions(clients=21, months=0, state=tmp_path))
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_process_ends_at_once_whatever_is_held_open(how: signal.Signals) -> None:
+    sandbox = SandboxProcess(SandboxOptions(clients=5, months=0))
+    sandbox.start()
+    process = sandbox.process
+    assert process is not None
+    assert list(sandbox.settings)[0] == "PHOREST_API_BASE_URL"
+    sandbox.control("POST", "/faults", {"kind": "timeout_before", "ms": 60_000})
+    with httpx.Client() as client, pytest.raises(httpx.ReadTimeout):
+        client.get(f"{sandbox.url}/contacts/x", timeout=0.1)
+    with httpx.Client() as client:
+        client.get(f"{sandbox.url}/__sandbox__/clock")
+        start = time.monotonic()
+        process.send_signal(how)
+        assert process.wait(5) == 0
+        assert time.monotonic() - start < 1
+    sandbox.stop()
 
 
 def test_a_taken_port_and_wrong_options_end_with_a_sentence(server: SandboxServer) -> None:
