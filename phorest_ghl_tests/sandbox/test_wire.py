@@ -1,12 +1,16 @@
 """What happens on the socket: faults, dates, limits, processes; over real HTTP."""
 
+import json
+import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +163,46 @@ def test_clear_ignored_answers_200_and_keeps_the_value(calm: SandboxServer, ghl:
     assert "city" not in ghl("PUT", f"/contacts/{key}", json={"city": None}).json()["contact"]
 
 
+def test_an_export_is_downloaded_from_its_link_without_credentials(calm: SandboxServer, phorest: Call) -> None:
+    branch = calm.settings["PHOREST_BRANCH_ID"]
+    job = phorest("POST", f"/branch/{branch}/csvexportjob", json={"jobType": "CLIENT_CSV"}).json()["jobId"]
+    url = phorest("GET", f"/branch/{branch}/csvexportjob/{job}").json()["tempCsvExternalUrl"]
+    assert httpx.get(url).text.startswith("client_id,version,first_name")
+    assert phorest("GET", url).status_code == 400
+
+
+def test_webhooks_arrive_signed_at_the_address_that_was_given(calm: SandboxServer, ghl: Call) -> None:
+    arrived: queue.Queue[tuple[str, str | None]] = queue.Queue()
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            arrived.put((body["type"], self.headers["X-GHL-Signature"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Receiver) as receiver:
+        threading.Thread(target=receiver.serve_forever, daemon=True).start()
+        calm.control("POST", "/webhooks", {"url": f"http://127.0.0.1:{receiver.server_port}/hooks"})
+        known = calm.control("GET", "/credentials")
+        asked = {"client_id": known["app_id"], "redirect_uri": "http://127.0.0.1:9/"}
+        code = ghl("GET", "/oauth/chooselocation", params=asked).headers["location"].rpartition("code=")[2]
+        form = {
+            "client_id": known["app_id"],
+            "client_secret": known["app_secret"],
+            "grant_type": "authorization_code",
+            "code": code,
+        }
+        assert ghl("POST", "/oauth/token", data=form).status_code == 200
+        _create(calm, ghl, "Announced")
+        assert [arrived.get(timeout=5)[0] for _ in range(2)] == ["INSTALL", "ContactCreate"]
+        calm.control("POST", "/webhooks", {"url": None})
+        receiver.shutdown()
+
+
 def test_page_drift_moves_a_row_between_two_pages(calm: SandboxServer, phorest: Call) -> None:
     def ids(page: int) -> list[str]:
         shown = phorest(
@@ -222,6 +266,7 @@ def test_the_log_looks_at_windows_as_long_as_the_switch_says(calm: SandboxServer
     assert calm.control("GET", "/requests")["apis"]["ghl"]["window_s"] == 0.5
 
 
+@pytest.mark.crash
 def test_the_state_survives_kill_9_and_a_new_process_goes_on_from_it(tmp_path: Path) -> None:
     with SandboxProcess(SandboxOptions(clients=25, months=0, state=tmp_path)) as sandbox:
         first = sandbox.settings
@@ -276,7 +321,7 @@ def test_a_process_ends_at_once_whatever_is_held_open(how: signal.Signals) -> No
     sandbox.start()
     process = sandbox.process
     assert process is not None
-    assert list(sandbox.settings)[0] == "PHOREST_API_BASE_URL"
+    assert next(iter(sandbox.settings)) == "PHOREST_API_BASE_URL"
     sandbox.control("POST", "/faults", {"kind": "timeout_before", "ms": 60_000})
     with httpx.Client() as client, pytest.raises(httpx.ReadTimeout):
         client.get(f"{sandbox.url}/contacts/x", timeout=0.1)

@@ -59,6 +59,21 @@ def test_an_impossible_phone_is_refused_and_the_text_names_phone(drive: Driver) 
     assert "phone" in answer.json["message"]
 
 
+def test_one_name_is_split_into_two_and_a_country_is_two_letters(drive: Driver) -> None:
+    made = drive.contact(name="Aoife Ní Byrne")
+    assert (made["firstName"], made["lastName"]) == ("Aoife", "Ní Byrne")
+    assert drive.ghl("POST", "/contacts/", {"locationId": drive.location, "country": "Ireland"}).status == 422
+
+
+def test_an_empty_or_null_email_is_refused_as_the_switch_says(drive: Driver) -> None:
+    key = drive.contact(email="a@example.com")["id"]
+    assert _put(drive, key, email="").status == 422
+    drive.switch(ghl_null_email_422=True)
+    assert _put(drive, key, email=None).status == 422
+    drive.switch(ghl_null_email_422=False)
+    assert "email" not in _put(drive, key, email=None).json["contact"]
+
+
 def test_a_put_is_partial_and_null_clears(drive: Driver) -> None:
     key = drive.contact(firstName="A", lastName="B", city="Cork", email="a@example.com")["id"]
     answer = _put(drive, key, city=None, lastName="C")

@@ -230,3 +230,35 @@ def test_a_client_export_is_dirty_as_observed(shop: Driver) -> None:
 
 def test_an_unknown_type_of_export_is_400(shop: Driver) -> None:
     assert shop.phorest("POST", "{b}/csvexportjob", {"jobType": "EVERYTHING_CSV"}).status == 400
+
+
+def test_credit_and_stock_change_by_their_own_endpoints(drive: Driver) -> None:
+    key = next(iter(drive.world.phorest["clients"].rows))
+    body = {"clientId": key, "branchId": drive.branch, "description": "refund", "transactionAmount": -12.5}
+    before = (drive.phorest("GET", f"/client/{key}").json.get("creditAccount") or {"outstandingBalance": 0.0})[
+        "outstandingBalance"
+    ]
+    assert drive.phorest("POST", "/creditaccounttransaction", body).json["outstandingBalance"] == before - 12.5
+    assert drive.phorest("POST", "/creditaccounttransaction", body | {"clientId": "x"}).status == 404
+    product = next(row for row in drive.world.phorest["products"].rows.values() if row["barcode"])
+    stocks = {"stocks": [{"barcodes": [product["barcode"], "nobody's"], "quantity": -2, "reason": "broken"}]}
+    assert drive.phorest("POST", "{b}/stock/adjustment", stocks).status == 204
+    assert (
+        drive.world.phorest["products"].rows[product["productId"]]["quantityInStock"] == product["quantityInStock"] - 2
+    )
+
+
+def test_a_sale_takes_products_by_id_or_barcode_and_anything_else_by_price(drive: Driver) -> None:
+    product = next(
+        row for row in drive.world.phorest["products"].rows.values() if row["barcode"] and not row["archived"]
+    )
+    for wish in ({"productId": product["productId"]}, {"barcode": product["barcode"], "quantity": 2}):
+        body = {"items": [{"product": wish}, {"voucher": {"price": 20}}], "payments": [{"type": "CASH", "amount": 500}]}
+        assert drive.phorest("POST", "{b}/purchase", body).status == 201
+    sale = list(drive.world.phorest["purchases"].rows.values())[-1]
+    assert [(item["type"], item["quantity"]) for item in sale["items"]] == [("PRODUCT", 2), ("VOUCHER", 1)]
+    assert int(sale["transactionNumber"]) == 2
+    for items, status in (([], 400), ([{}], 400), ([{"product": {"productId": "x"}}], 404)):
+        assert drive.phorest("POST", "{b}/purchase", {"items": items, "payments": []}).status == status
+    other = {"items": [{"voucher": {"price": 1}}], "payments": [{"type": "OTHER", "amount": 1}]}
+    assert drive.phorest("POST", "{b}/purchase", other).status == 400
