@@ -104,14 +104,14 @@ def test_a_load_killed_again_and_again_ends_with_every_household_on_one_contact(
     database: Database, duplicates: bool  # noqa: FBT001
 ) -> None:  # fmt: skip
     rng = random.Random(KILLS)
-    wanted = options(clients=max(600, 60 * KILLS), latency_ms=4, switches={"ghl_allow_duplicate_contact": duplicates})
+    wanted = options(clients=80 * KILLS, latency_ms=4, switches={"ghl_allow_duplicate_contact": duplicates})
     with ExitStack() as stack:
         sandbox = stack.enter_context(SandboxProcess(wanted))
         without_staff(sandbox)
         rig = stack.enter_context(opened(sandbox, database.url))
         rig.load()
         rig.confirm()
-        environ = environment(sandbox, database.url, GHL_RATE_LIMIT="40", GHL_BUDGET_SHARE="0.9")
+        environ = environment(sandbox, database.url, GHL_RATE_LIMIT="20", GHL_BUDGET_SHARE="0.9")
         unsettled = 0
         for _ in range(KILLS):
             before = rig.count("sync_intents")
@@ -133,23 +133,29 @@ def test_a_load_killed_again_and_again_ends_with_every_household_on_one_contact(
 def test_an_import_killed_mid_pages_ends_with_exactly_what_phorest_holds(database: Database) -> None:
     rng = random.Random(KILLS)
     with ExitStack() as stack:
-        sandbox = stack.enter_context(SandboxProcess(options(clients=3000, latency_ms=20)))
+        sandbox = stack.enter_context(SandboxProcess(options(clients=3000, latency_ms=30)))
         rig = stack.enter_context(opened(sandbox, database.url))
         environ = environment(sandbox, database.url)
-        held = 0
+        held = hits = 0
         for turn in range(KILLS):
+            rig.forget_requests()
+            enough = rng.randrange(1, 9)
             with victim(environ, "import") as process:
                 # The pages that were committed before are as they are, so what shows progress is the request log.
-                rig.forget_requests()
-                wait_for(lambda: rig.requests("GET", "/client") >= rng.randrange(1, 12), process)
+                wait_for(lambda n=enough: rig.requests("GET", "/client") >= n, process)
                 time.sleep(rng.uniform(0, 0.03))
                 if turn % 3 == 0:
                     rig.edit_client(rng.choice(sandbox.truth("phorest/clients"))["clientId"], firstName=f"Turn {turn}")
             now = rig.count("phorest_clients")
             assert now >= held
             held = now
-            cursors = rig.rows("select full_read_at from import_cursors where entity_type = 'client'")
-            assert cursors == [], "a killed import moved the cursor"
+            if rig.rows("select 1 as one from import_cursors where entity_type = 'client'"):
+                assert held == 3001  # the kill came too late: then everybody was there before the cursor moved
+                with rig.engine.begin() as connection:
+                    connection.exec_driver_sql("delete from import_cursors")
+            else:
+                hits += 1
+        assert hits > KILLS / 2, "most kills came too late"
         assert held > 0
         result = rig.load()["client"]
         assert result.complete
