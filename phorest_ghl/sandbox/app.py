@@ -89,7 +89,6 @@ class SandboxApp:
         await self._simulate(request, send)
 
     async def _simulate(self, request: Request, send: Send) -> None:
-        arrived = monotonic()
         if self._half_latency:
             await asyncio.sleep(self._half_latency)
         api: Api = self.phorest if request.path.startswith(PREFIX) else self.ghl
@@ -98,17 +97,14 @@ class SandboxApp:
         fault = self.faults.strike(api.name, name) if self.faults.active else None
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.ms / 1_000)
+        counted = monotonic()  # the moment the vendor's own limiter counts it
         reply = self._reply(api, request, found, fault)
+        unanswered = reply is None or (fault is not None and fault.kind in {"reset", "timeout_after_commit"})
+        trace = "" if reply is None else str(reply.headers.get("x-phorest-trace-id") or _trace(reply))
+        entry = (api.name, request.method, name.partition(" ")[2], 0 if unanswered or reply is None else reply.status)
+        self.observed.note(entry, at=self.world.clock.now().isoformat(), counted=counted, trace=trace)
         if self._half_latency:
             await asyncio.sleep(self._half_latency)
-        status = (
-            0
-            if reply is None or (fault is not None and fault.kind in {"reset", "timeout_after_commit"})
-            else reply.status
-        )
-        trace = "" if reply is None else str(reply.headers.get("x-phorest-trace-id") or _trace(reply))
-        entry = (api.name, request.method, name.partition(" ")[2], status)
-        self.observed.note(entry, at=self.world.clock.now().isoformat(), arrived=arrived, trace=trace)
         if self.world.webhooks.pending:
             self._post_events()
         await self._send_or_break(send, reply, fault)

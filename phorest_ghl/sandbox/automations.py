@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from itertools import count
 from typing import Any, Literal, get_args
 
-from phorest_ghl.sandbox.store import Journal, Row, Store
+from phorest_ghl.sandbox.store import Journal, Row
 
 GUARD_TAG = "phorest:backfill"
 TRIGGERS = ("contact created", "tag added", "field changed", "DND", "note", "appointment")
@@ -22,19 +22,30 @@ _NEEDS = {"SMS": "phone", "Email": "email"}
 Status = Literal["published", "paused"]
 
 
-class _Log(Store):
-    """Runs are millions of small rows: kept as tuples, written to the journal as rows."""
+_COLUMNS = ("id", "at", "contact", "channel", "trigger", "workflow", "detail", "filtered", "sent", "reason")
+
+
+class _Log:
+    """Runs by id. There may be hundreds of thousands, so they are kept as tuples; the journal holds them as rows."""
+
+    name = "automations"
+
+    def __init__(self, journal: Journal | None) -> None:
+        self.runs: dict[str, tuple[Any, ...]] = {}
+        self._journal = journal
 
     def load(self, key: str, row: Row | None) -> None:
-        """Keep only the values."""
-        self.revision += 1
+        """Take over a row of the journal."""
         if row is None:
-            self.rows.pop(key, None)
+            self.runs.pop(key, None)
         else:
-            self.rows[key] = tuple(row.values())  # pyright: ignore[reportArgumentType]
+            self.runs[key] = tuple(row.values())
 
-
-_COLUMNS = ("id", "at", "contact", "channel", "trigger", "workflow", "detail", "filtered", "sent", "reason")
+    def add(self, key: str, values: tuple[Any, ...]) -> None:
+        """One run and channel."""
+        self.runs[key] = values
+        if self._journal is not None:
+            self._journal.note(self.name, key, dict(zip(_COLUMNS, values, strict=True)))
 
 
 class Automations:
@@ -46,7 +57,7 @@ class Automations:
     """
 
     def __init__(self, journal: Journal | None) -> None:
-        self.log: Store = _Log("automations", journal)
+        self.log = _Log(journal)
         self.not_run: Counter[str] = Counter()
         self._status: dict[str, Status] = {
             f"{trigger}, {kind}": "published" for trigger in TRIGGERS for kind in ("unfiltered", "guarded")
@@ -90,7 +101,7 @@ class Automations:
         """Take over statuses and numbering from a former process."""
         for row in (saved or {}).get("rows", ()):
             self._status[row["id"]] = row["status"]
-        self._ids = count(1 + max(map(int, self.log.rows), default=0))
+        self._ids = count(1 + max(map(int, self.log.runs), default=0))
 
     def fire(self, trigger: str, contact: Row, *, at: str, detail: str = "", notify: bool = True) -> None:
         """A trigger happened to a contact; `notify` false is `toNotify:false` (facts/ghl-api §11.2)."""
@@ -115,14 +126,14 @@ class Automations:
     ) -> None:
         key = str(next(self._ids))
         values = (key, at, contact, channel, *run, channel is None, reason is None, reason)
-        self.log.put(key, dict(zip(_COLUMNS, values, strict=True)))
+        self.log.add(key, values)
 
     def runs(self) -> Iterator[Row]:
         """Every run and channel, oldest first.
 
         `{id, at, contact, channel, trigger, workflow, detail, filtered, sent, reason}`.
         """
-        for values in self.log.rows.values():
+        for values in self.log.runs.values():
             yield dict(zip(_COLUMNS, values, strict=True))
 
     def summary(self) -> Row:

@@ -95,8 +95,7 @@ class Control:
         store.remove(key)
         store.put(key, row)
 
-    # --- the truth
-    # --------------------------------------------------------------------------------------------------------------
+    # --- the truth --------------------------------------------------------------------------------------------------
 
     def _state(self, request: Request, ids: Sequence[str]) -> Reply:
         del request, ids
@@ -134,8 +133,7 @@ class Control:
         self.observed.clear()
         return Reply(200, {"cleared": True})
 
-    # --- what happens
-    # -----------------------------------------------------------------------------------------------------------
+    # --- what happens -----------------------------------------------------------------------------------------------
 
     def _add_fault(self, request: Request, ids: Sequence[str]) -> Reply:
         del ids
@@ -192,8 +190,7 @@ class Control:
         """`{"grace_days": 7}` keeps the old private token alive for a while; without it the old secret ends at once."""
         return Reply(200, {ids[0]: self.world.rotate(ids[0], float(_object(request).get("grace_days", 0)))})
 
-    # --- acting as a person
-    # -----------------------------------------------------------------------------------------------------
+    # --- acting as a person -----------------------------------------------------------------------------------------
 
     def _patch(self, side: str) -> Handler:
         def handle(request: Request, ids: Sequence[str]) -> Reply:

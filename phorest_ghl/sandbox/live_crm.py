@@ -31,8 +31,6 @@ class CrmEvents:
             "ghl contact deleted": (1, self._ghl_contact_deleted),
         }
 
-    # ----------------------------------------------------------------------------------------------------------
-
     def _contact(self, rng: Random, test: Callable[[Row], bool]) -> Row | None:
         rows = [row for row in self.world.contacts.rows.values() if test(row)]
         return rng.choice(rows) if rows else None

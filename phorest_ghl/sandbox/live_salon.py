@@ -45,8 +45,7 @@ class SalonEvents:
             "merged": (1, self._merged),
         }
 
-    # --- the diary
-    # --------------------------------------------------------------------------------------------------------------
+    # --- the diary --------------------------------------------------------------------------------------------------
 
     def _today(self, row: Row) -> date:
         return self.world.clock.now().astimezone(self.world.zone_of_branch(row["branchId"])).date()
@@ -146,8 +145,7 @@ class SalonEvents:
             )
         return _appointment(self._edit(row, state="PAID"), "visit over and paid", status="showed", products=bought)
 
-    # --- clients
-    # ----------------------------------------------------------------------------------------------------------------
+    # --- clients ----------------------------------------------------------------------------------------------------
 
     def _client(self, rng: Random, test: Callable[[Row], bool]) -> Row | None:
         rows = [

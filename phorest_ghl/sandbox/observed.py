@@ -48,16 +48,16 @@ class Observed:
         self._windows[api] = seconds
         self._any[api], self._let_through[api] = MostInWindow(seconds), MostInWindow(seconds)
 
-    def note(self, entry: Entry, *, at: str, arrived: float, trace: str) -> None:
-        """Count one request that arrived at monotonic second `arrived`; status 0 is one left without an answer."""
+    def note(self, entry: Entry, *, at: str, counted: float, trace: str) -> None:
+        """Count one request at monotonic second `counted`; status 0 is one left without an answer."""
         api, method, route, status = entry
         self.counts[entry] += 1
         self.recent.append({"api": api, "method": method, "route": route, "status": status, "at": at, "trace": trace})
-        self._first.setdefault(api, arrived)
-        self._last[api] = arrived
-        self._any[api].note(arrived)
+        self._first.setdefault(api, counted)
+        self._last[api] = counted
+        self._any[api].note(counted)
         if status != 429:
-            self._let_through[api].note(arrived)
+            self._let_through[api].note(counted)
 
     def report(self) -> dict[str, Any]:
         """Everything counted, as JSON. `most_in_window` leaves out what was refused with 429.

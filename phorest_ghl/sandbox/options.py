@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from phorest_ghl.sandbox.store import as_list
+
 REAL_SALON_CLIENTS = 14_806  # facts/phorest-api §12
 MOST_CLIENTS = 150_000
 
@@ -107,7 +109,8 @@ def _fits(value: object, kind: Any) -> bool:
     if get_origin(kind) is Literal:
         return value in get_args(kind)
     if get_origin(kind) is list:
-        return isinstance(value, list) and all(item in ("email", "phone") for item in value)  # pyright: ignore[reportUnknownVariableType]
+        items = as_list(value)
+        return items is not None and all(item in ("email", "phone") for item in items)
     if kind is bool or isinstance(value, bool):
         return kind is bool and isinstance(value, bool)
     return isinstance(value, (int, float) if kind is float else kind)

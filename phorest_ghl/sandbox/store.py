@@ -6,7 +6,7 @@ a row means; indexes over contacts live with the contacts.
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import orjson
 
@@ -76,6 +76,16 @@ class Journal:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+class Loadable(Protocol):
+    """What a restart can fill."""
+
+    name: str
+
+    def load(self, key: str, row: Row | None) -> None:
+        """Take over one line of the journal."""
+        ...
 
 
 class Store:

@@ -56,8 +56,7 @@ class Webhooks:
         self._rsa: rsa.RSAPrivateKey | None = None
         self.pending: deque[tuple[str, bytes]] = deque()
 
-    # --- set-up
-    # -----------------------------------------------------------------------------------------------------------------
+    # --- set-up -----------------------------------------------------------------------------------------------------
 
     def configure(self, wish: Mapping[str, Any]) -> Row:
         """Where to send what: `{url, events (absent: all), drop, duplicate (shares of 0 to 1)}`; url null ends it.
@@ -92,8 +91,7 @@ class Webhooks:
                 self._rsa = key
         return self._rsa
 
-    # --- events
-    # -----------------------------------------------------------------------------------------------------------------
+    # --- events -----------------------------------------------------------------------------------------------------
 
     def contact(self, kind: str, row: Row) -> None:
         """A Contact* event: flat."""
@@ -148,8 +146,7 @@ class Webhooks:
         copies = 2 if self._rng.random() < config.get("duplicate", 0.0) else 1
         self.pending.extend([(config["url"], body)] * copies)
 
-    # --- delivery
-    # ---------------------------------------------------------------------------------------------------------------
+    # --- delivery ---------------------------------------------------------------------------------------------------
 
     def signatures(self, body: bytes) -> dict[str, str]:
         """The signature headers over the raw body, as the switch says."""

@@ -24,7 +24,7 @@ from phorest_ghl.sandbox.generate import crm, diary, people, salon
 from phorest_ghl.sandbox.generate.clients import Surroundings, country_of, make_clients
 from phorest_ghl.sandbox.ids import ghl_id, phorest_id, uuid_text
 from phorest_ghl.sandbox.options import SandboxOptions
-from phorest_ghl.sandbox.store import Journal, Row, Store
+from phorest_ghl.sandbox.store import Journal, Loadable, Row, Store
 from phorest_ghl.sandbox.webhooks import Webhooks
 
 _PHOREST_STORES = (
@@ -104,8 +104,7 @@ class World:
         # New ids must differ from those a former process of the same seed handed out.
         self.rng = Random(f"{options.seed} {self.clock.seconds() if self.journal else 0}")  # noqa: S311
 
-    # --- generation
-    # -------------------------------------------------------------------------------------------------------------
+    # --- generation -------------------------------------------------------------------------------------------------
 
     def _generate(self, now: datetime) -> None:
         rng, options = self.rng, self.options
@@ -166,8 +165,7 @@ class World:
         limit = self.clock.now() - timedelta(seconds=self.switches.phorest_reserved_ttl_s)
         self.appointments.expire(exact_instant(limit))
 
-    # --- state that survives
-    # ----------------------------------------------------------------------------------------------------
+    # --- state that survives ----------------------------------------------------------------------------------------
 
     def _header(self) -> Row | None:
         if self.journal is None:
@@ -195,10 +193,14 @@ class World:
         for name, key, row in journal.read():
             latest.pop((name, key), None)  # the newest of each keeps its place in time
             latest[name, key] = row
-        stores = {
-            store.name: store
-            for store in (*self.phorest.values(), *self.ghl.values(), self.settings, self.log, self.automations.log)
-        }
+        kept: tuple[Loadable, ...] = (
+            *self.phorest.values(),
+            *self.ghl.values(),
+            self.settings,
+            self.log,
+            self.automations.log,
+        )
+        stores = {store.name: store for store in kept}
         for (name, key), row in latest.items():
             if name in stores:
                 stores[name].load(key, row)
@@ -250,8 +252,7 @@ class World:
         if self.journal is not None:
             self.journal.close()
 
-    # --- questions about the truth
-    # ----------------------------------------------------------------------------------------------
+    # --- questions about the truth ----------------------------------------------------------------------------------
 
     def truths(self) -> Truths:
         """Who should be on a contact, computed anew when a client or a staff row changed."""

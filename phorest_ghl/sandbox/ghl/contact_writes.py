@@ -125,8 +125,7 @@ def _birth(call: Call, value: Any) -> str | None:
     return f"{found['y']}-{int(found['m']):02d}-{int(found['d']):02d}"
 
 
-# --- custom fields
-# ------------------------------------------------------------------------------------------------------------------
+# --- custom fields --------------------------------------------------------------------------------------------------
 
 
 def _custom_fields(call: Call, held: Row, items: list[Row]) -> Row:
@@ -168,8 +167,7 @@ def _definition(call: Call, item: Row) -> Row | None:
     return next((row for row in fields.rows.values() if row["fieldKey"] == f"contact.{key}"), None) if key else None
 
 
-# --- DND
-# ----------------------------------------------------------------------------------------------------------------------------
+# --- DND ------------------------------------------------------------------------------------------------------------
 
 
 def _dnd_changes(call: Call, before: Row) -> Row:

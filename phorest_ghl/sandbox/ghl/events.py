@@ -167,8 +167,7 @@ def _happened(world: World, kind: str, row: Row, *, notify: bool) -> None:
     world.webhooks.appointment(kind, row)
 
 
-# --- reading
-# ------------------------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------------------------
 
 
 def _iso(world: World, milliseconds: int) -> str:
@@ -290,8 +289,7 @@ def remove(call: Call) -> Reply:
     return Reply(call.world.switches.ghl_event_delete_status, {"succeeded": True})
 
 
-# --- block slots
-# --------------------------------------------------------------------------------------------------------------------
+# --- block slots ----------------------------------------------------------------------------------------------------
 
 
 def create_block(call: Call) -> Reply:

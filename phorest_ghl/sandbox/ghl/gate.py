@@ -104,8 +104,7 @@ class GhlApi:
             reply.headers["Retry-After"] = str(round(self.world.switches.ghl_rate_window_s))
         return reply
 
-    # --- token and version
-    # ------------------------------------------------------------------------------------------------------
+    # --- token and version ------------------------------------------------------------------------------------------
 
     def _token(self, request: Request) -> Token:
         kind, _, value = request.headers.get("authorization", "").partition(" ")
@@ -155,8 +154,7 @@ class GhlApi:
         if any(name != token.location for name in named):
             refuse(403, "The token does not have access to this location.")
 
-    # --- limits
-    # -----------------------------------------------------------------------------------------------------------------
+    # --- limits -----------------------------------------------------------------------------------------------------
 
     def _count(self, token: Token, headers: dict[str, str]) -> bool:
         switches = self.world.switches
@@ -182,8 +180,7 @@ class GhlApi:
             "X-RateLimit-Remaining": str(left),
         }
 
-    # --- dispatch
-    # ---------------------------------------------------------------------------------------------------------------
+    # --- dispatch ---------------------------------------------------------------------------------------------------
 
     def _run(self, request: Request, found: tuple[GhlRoute, list[str]], token: Token | None) -> Reply:
         route, ids = found

@@ -99,7 +99,10 @@ def _sort(call: Call) -> dict[str, Any]:
     name, _, direction = (wish or f"{default},asc").partition(",")
     if name not in _SORTS or direction.lower() not in {"", "asc", "desc"}:
         refuse(400, "Parameter sort must be a property and a direction", "INVALID_PARAMETER")
-    key: Callable[[Row], Any] = lambda row: (row.get(name) is not None, row.get(name), row["appointmentId"])  # noqa: E731
+
+    def key(row: Row) -> tuple[bool, Any, str]:
+        return row.get(name) is not None, row.get(name), row["appointmentId"]
+
     return {"key": key, "reverse": direction.lower() == "desc"}
 
 
@@ -130,8 +133,7 @@ def save(call: Call, row: Row, **changed: object) -> Row:
     return fresh
 
 
-# --- moving
-# -------------------------------------------------------------------------------------------------------------------------
+# --- moving ---------------------------------------------------------------------------------------------------------
 
 
 def update_appointment(call: Call) -> Reply:
@@ -199,8 +201,7 @@ def clash(call: Call, wanted: Row) -> bool:
     )
 
 
-# --- states
-# -------------------------------------------------------------------------------------------------------------------------
+# --- states ---------------------------------------------------------------------------------------------------------
 
 
 def check_in(call: Call) -> Reply:

@@ -72,11 +72,15 @@ def list_services(call: Call) -> Reply:
     kind, category = call.text("service_type") or "services_only", call.text("category_id")
     if kind not in _ADDONS:
         refuse(400, "service_type is not one of the known values", "INVALID_PARAMETER")
-    hide: Callable[[Row], Row] = lambda row: row  # noqa: E731
-    if call.flag("fetch_online_category"):
-        hide = lambda row: row | {"internetServiceCategories": [{"id": row["categoryId"], "name": row["categoryName"]}]}  # noqa: E731
     rows = [row for row in call.store("services").rows.values() if not row["archived"] and kind != "addons_only"]
-    return page_of_rows(call, "services", (hide(row) for row in rows if category in {None, row["categoryId"]}))
+    rows = [row for row in rows if category in {None, row["categoryId"]}]
+    if call.flag("fetch_online_category"):
+        rows = [row | {"internetServiceCategories": [_online_category(row)]} for row in rows]
+    return page_of_rows(call, "services", rows)
+
+
+def _online_category(row: Row) -> Row:
+    return {"id": row["categoryId"], "name": row["categoryName"]}
 
 
 def get_service(call: Call) -> Reply:

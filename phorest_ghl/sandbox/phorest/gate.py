@@ -67,8 +67,7 @@ class PhorestApi:
         reply.headers.update(headers)
         return reply
 
-    # --- credentials
-    # ------------------------------------------------------------------------------------------------------------
+    # --- credentials ------------------------------------------------------------------------------------------------
 
     def _user(self, request: Request) -> str | None:
         kind, _, coded = request.headers.get("authorization", "").partition(" ")
@@ -99,8 +98,7 @@ class PhorestApi:
             return error(404, "Business not found", "NOT_FOUND")
         return None if owner == user else error(403, "No access to this business", "FORBIDDEN")
 
-    # --- limit
-    # ------------------------------------------------------------------------------------------------------------------
+    # --- limit ------------------------------------------------------------------------------------------------------
 
     def _count(self, user: str) -> tuple[bool, dict[str, str]]:
         switches = self.world.switches
@@ -124,8 +122,7 @@ class PhorestApi:
             reply.headers["retry-after"] = "1"
         return reply
 
-    # --- dispatch
-    # ---------------------------------------------------------------------------------------------------------------
+    # --- dispatch ---------------------------------------------------------------------------------------------------
 
     def _run(self, request: Request, found: tuple[Route, list[str]] | None) -> Reply:
         if found is None:

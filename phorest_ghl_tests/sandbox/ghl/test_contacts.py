@@ -105,7 +105,7 @@ def test_a_missing_contact_is_400_or_404_by_switch(drive: Driver) -> None:
     assert drive.ghl("GET", "/contacts/none").status == 404
 
 
-# --- duplicates ------------------------------------------------------------------------------------------
+# --- duplicates -----------------------------------------------------------------------------------------------------
 
 
 def test_a_duplicate_create_is_400_and_names_the_contact_and_the_field(drive: Driver) -> None:
@@ -199,7 +199,7 @@ def test_the_duplicate_look_up_answers_a_contact_or_null(drive: Driver) -> None:
     assert (none.status, none.json["contact"]) == (200, None)
 
 
-# --- DND -------------------------------------------------------------------------------------------------
+# --- DND ------------------------------------------------------------------------------------------------------------
 
 BLOCK, OPEN = {"status": "active", "message": "m", "code": "c"}, {"status": "inactive"}
 
@@ -251,7 +251,7 @@ def test_answers_to_writes_can_lack_dnd_settings_by_switch(drive: Driver) -> Non
     assert _get(drive, made["id"])["dndSettings"] == {"SMS": BLOCK}
 
 
-# --- custom fields ---------------------------------------------------------------------------------------
+# --- custom fields --------------------------------------------------------------------------------------------------
 
 
 def _field(drive: Driver, name: str, kind: str, **more: object) -> dict[str, Any]:
@@ -344,7 +344,7 @@ def test_dates_read_back_in_the_form_the_switch_says(drive: Driver) -> None:
         assert _get(drive, key)["customFields"][0]["value"] == value
 
 
-# --- list ------------------------------------------------------------------------------------------------
+# --- list -----------------------------------------------------------------------------------------------------------
 
 
 def test_the_deprecated_list_pages_by_start_after_and_lower_cases_names(drive: Driver) -> None:

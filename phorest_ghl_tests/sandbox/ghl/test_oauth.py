@@ -136,7 +136,7 @@ def test_an_app_and_a_private_token_have_buckets_of_their_own() -> None:
     assert drive.ghl("GET", f"/locations/{drive.location}", token=token).status == 429
 
 
-# --- webhooks ---------------------------------------------------------------------------------------------------------
+# --- webhooks -------------------------------------------------------------------------------------------------------
 
 
 class Receiver:

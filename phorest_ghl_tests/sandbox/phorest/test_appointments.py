@@ -209,7 +209,7 @@ def test_the_diary_has_the_odd_rows_of_life() -> None:
     assert any(row.get("clientId") and row["clientId"] not in drive.world.phorest["clients"] for row in rows)
 
 
-# --- bookings ---------------------------------------------------------------------------------------------------------
+# --- bookings -------------------------------------------------------------------------------------------------------
 
 
 def _book(drive: Driver, status: str = "ACTIVE", start: str = "2026-06-10T08:00:00.000Z", who: int = 0) -> Answer:
