@@ -257,6 +257,25 @@ class Appointment(Wire):
     updatedAt: Instant | None = None
 
 
+class ExportJob(BaseModel):
+    """A CSV export job (§8.5). `jobStatus` is DONE, FAILED, or anything else while it runs."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    jobId: str
+    jobStatus: str | None = None
+    totalRows: int | None = None
+    tempCsvExternalUrl: str | None = None
+    failureReason: str | None = None
+
+    @property
+    def nothing_found(self) -> bool:
+        """Whether there was nothing to export, which Phorest may call DONE or FAILED."""
+        return "no records found" in (self.failureReason or "").lower() or (
+            self.jobStatus == "DONE" and self.totalRows == 0
+        )
+
+
 class PageMeta(Wire):
     """Where a page stands among its siblings (§3). `number` counts from 0."""
 

@@ -318,6 +318,42 @@ APPOINTMENTS = ImportSpec(
     ),
 )
 
+PURCHASES = ImportSpec(
+    entity_type="purchase",
+    table=tables.phorest_purchases,
+    # There is no list of sales: they are exported (§8.4, §8.5), and `purchases` reads the file.
+    path="/branch/{branch_id}/csvexportjob",
+    embedded_key="",
+    model=models.Wire,
+    id_fields=("transaction_item_id",),
+    scope="branch",
+    of_branch=True,
+    delta=Delta(lower="updated=>", upper="updated=<", updated_at="purchase_updated_at"),
+    columns=(
+        Column("version", "version", "bigint"),
+        Column("transaction_id", "transaction_id"),
+        Column("purchased_date", "purchased_date", "date"),
+        Column("purchase_time", "purchase_time", "time"),
+        Column("quantity", "quantity", "numeric"),
+        Column("unit_price", "unit_price", "numeric"),
+        Column("discount_amount", "discount_amount", "numeric"),
+        Column("net_amount", "net_total_amount", "numeric"),
+        Column("gross_amount", "gross_total_amount", "numeric"),
+        Column("total_amount", "total_amount", "numeric"),
+        *(Column(name, name) for name in ("client_id", "staff_id", "item_type", "description")),
+        *(Column(name, name) for name in ("service_id", "service_name", "product_id", "product_name")),
+        *(Column(name, name) for name in ("product_barcode", "product_brand_name", "product_category_name")),
+        *(Column(name, name) for name in ("appointment_id", "payment_type_names")),
+        Column("loyalty_points_awarded", "loyalty_points_awarded", "numeric"),
+        Column("online_booking", "online_booking", "boolean", default="false"),
+        Column("voided", "void", "boolean", default="false"),
+        Column("void_reason", "void_reason"),
+        Column("voided_transaction_id", "voided_transaction_id"),
+        Column("open_sale", "open_sale", "boolean", default="false"),
+        Column("phorest_updated_at", "purchase_updated_at", "timestamptz"),
+    ),
+)
+
 IMPORTS = (
     BRANCHES,
     CLIENT_CATEGORIES,
