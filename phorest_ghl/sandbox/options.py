@@ -40,6 +40,7 @@ class Switches:
     phorest_walk_in_listed: bool = True
     phorest_category_key: Literal["clientCategoryId", "categoryId"] = "clientCategoryId"
     phorest_appointment_max_size: int = 100
+    phorest_appointments_name_branch: bool = True
     phorest_put_time_mode: Literal["branch_local", "utc"] = "branch_local"
     phorest_foreign_staff: bool = False
     phorest_reserved_ttl_s: float = 600.0

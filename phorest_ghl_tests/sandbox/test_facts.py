@@ -256,6 +256,23 @@ def test_ghl_behaves_as_section_18_says(drive: Driver, fact: str) -> None:
     assert GHL[fact](drive)
 
 
+WRONG = [
+    "/client/walkin", "{b}/client/walk-in", "/client/batch", "/client/{c}/service-histories",
+    "/client/{c}/servicehistory", "{b}/client", "{b}/client/{c}", "{b}/loyalty-points/change",
+    "{b}/changeloyaltypoints", "{b}/appointment/{a}/check-in", "{b}/appointment/{a}/cancel",
+    "{b}/appointment/{a}/confirm", "{b}/booking/x/note", "{b}/booking/x/notes", "{b}/staff-work-time-table",
+    "{b}/staff/x/break", "{b}/client/{c}/course", "{b}/deposit-payment-link", "{b}/lead",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", WRONG)
+def test_a_path_that_public_code_got_wrong_is_404_here_too(drive: Driver, path: str) -> None:
+    """facts/phorest-api §6.1."""
+    client, appointment = next(iter(drive.world.phorest["clients"].rows)), next(iter(drive.world.appointments.rows))
+    full = path.replace("{c}", client).replace("{a}", appointment)
+    assert {drive.phorest(method, full, {}).status for method in ("GET", "POST")} <= {404, 405}
+
+
 def test_every_numbered_row_of_both_sections_is_held_here_or_named() -> None:
     """18 is latency (test_wire.py); 11 is webhooks (test_oauth.py)."""
     assert {int(fact.split()[0]) for fact in PHOREST} | {18} == set(range(1, 21))

@@ -129,8 +129,9 @@ def free_slots(call: Call) -> Reply:
         refuse(422, ["timezone must be a valid IANA time zone"])
     user = call.request.param("userId")
     days: dict[str, Any] = {}
+    events = busy_between(call.world, start, end + slot_length(calendar))
     for slot in _starts(call.world, calendar, start, end):
-        if free_member(call.world, calendar, slot, slot + slot_length(calendar), only=user) is not None:
+        if free_member(calendar, events, slot, slot + slot_length(calendar), only=user) is not None:
             local = slot.astimezone(zone)
             days.setdefault(local.date().isoformat(), {"slots": []})["slots"].append(local.isoformat())
     return Reply(200, days)
@@ -185,18 +186,19 @@ def is_open(calendar: Row, moment: datetime, zone: ZoneInfo) -> bool:
     return any(low <= local < high for low, high in _open(calendar, day))
 
 
+def busy_between(world: World, start: datetime, end: datetime, *, leaving_out: str = "") -> list[Row]:
+    """Events of anybody that keep people busy somewhere in a period."""
+    low, high = start.timestamp() * 1_000, end.timestamp() * 1_000
+    rows = (row for row in world.ghl["events"].rows.values() if row["startMs"] < high and low < row["endMs"])
+    return [row for row in rows if row["id"] != leaving_out and _blocks(row)]
+
+
 def free_member(
-    world: World, calendar: Row, start: datetime, end: datetime, *, only: str | None = None, leaving_out: str = ""
+    calendar: Row, events: list[Row], start: datetime, end: datetime, *, only: str | None = None
 ) -> str | None:
-    """The first team member without an event at that time; None when all are busy."""
-    busy = {
-        row["assignedUserId"]
-        for row in world.ghl["events"].rows.values()
-        if row["id"] != leaving_out
-        and row["startMs"] < end.timestamp() * 1_000
-        and start.timestamp() * 1_000 < row["endMs"]
-        and _blocks(row)
-    }
+    """The first team member whom none of the events keeps busy at that time; None when all are."""
+    low, high = start.timestamp() * 1_000, end.timestamp() * 1_000
+    busy = {row["assignedUserId"] for row in events if row["startMs"] < high and low < row["endMs"]}
     members = [member["userId"] for member in calendar["teamMembers"]]
     return next((user for user in members if user not in busy and only in {None, user}), None)
 

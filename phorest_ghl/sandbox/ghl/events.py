@@ -133,7 +133,8 @@ def _member(call: Call, row: Row, calendar: Row, start: datetime, end: datetime)
         return wish
     zone = ZoneInfo(call.world.location["timezone"])
     dated = call.body.get("ignoreDateRange") or calendars.in_booking_window(call.world, calendar, start)
-    free = calendars.free_member(call.world, calendar, start, end, only=wish, leaving_out=row["id"])
+    events = calendars.busy_between(call.world, start, end, leaving_out=row["id"])
+    free = calendars.free_member(calendar, events, start, end, only=wish)
     if free is None or not dated or not calendars.is_open(calendar, start, zone):
         status = call.world.switches.ghl_slot_taken_status
         message = "The slot you have selected is no longer available."

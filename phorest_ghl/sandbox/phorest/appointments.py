@@ -49,6 +49,8 @@ def list_appointments(call: Call) -> Reply:
     rows = [row for row in store_of(call).between(call.ids[0], first, last) if all(test(row) for test in tests)]
     rows.sort(**_sort(call))
     hidden = {name for name, flag in _HIDDEN.items() if not call.flag(flag)}
+    if not call.world.switches.phorest_appointments_name_branch:
+        hidden.add("branchId")
     return page_of_rows(
         call, "appointments", (_shown(row, hidden) for row in rows), call.world.switches.phorest_appointment_max_size
     )

@@ -120,6 +120,12 @@ def test_online_categories_and_notes_come_only_with_their_flags(drive: Driver) -
     assert "notes" not in drive.phorest("GET", f"{{b}}/appointment/{key}").json
 
 
+def test_listed_rows_can_lack_their_branch_by_switch(drive: Driver) -> None:
+    assert {row["branchId"] for row in _list(drive)} == {drive.branch}
+    drive.switch(phorest_appointments_name_branch=False)
+    assert not any("branchId" in row for row in _list(drive))
+
+
 def test_a_single_row_is_of_its_branch() -> None:
     drive = Driver(clients=20, months=1, branches=2)
     first, second = drive.world.phorest["branches"].rows
