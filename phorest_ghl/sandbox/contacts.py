@@ -9,6 +9,9 @@ from collections import defaultdict, deque
 from phorest_ghl.sandbox.store import Journal, Row, Store
 
 
+_MOST_PENDING = 1_000
+
+
 class ContactStore(Store):
     """Contacts by id, by lower-case email, by additional email and by E.164 phone."""
 
@@ -44,9 +47,15 @@ class ContactStore(Store):
             else:
                 index[value.lower()].pop(key, None)
 
-    def index_later(self, key: str, due: float) -> None:
-        """Search shows this contact as it is now once the clock reaches `due` (epoch seconds)."""
-        self._pending.append((due, key, self.rows.get(key)))
+    def index_later(self, key: str, now: float, lag: float) -> None:
+        """Search shows this contact as it is now once the clock has gone on by `lag` seconds."""
+        self._pending.append((now + lag, key, self.rows.get(key)))
+        if len(self._pending) > _MOST_PENDING:
+            self.catch_up(now)  # so that what nobody searches for does not pile up
+
+    def shorten_lag(self, due: float) -> None:
+        """The lag was made shorter: nothing waits beyond `due` (epoch seconds)."""
+        self._pending = deque((min(due, earlier), key, row) for earlier, key, row in self._pending)
 
     def index_now(self) -> None:
         """Make search see everything, as after a start."""

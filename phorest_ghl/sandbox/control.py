@@ -152,6 +152,7 @@ class Control:
             name.partition("_rate_window_s")[0] for name in wish if name.endswith("_rate_window_s")
         }:
             self.observed.resize(api, wish[f"{api}_rate_window_s"])
+        self.world.contacts.shorten_lag(self.world.clock.seconds() + self.world.switches.ghl_search_lag_s)
         self.world.remember_settings()
         return Reply(200, self.world.switches.as_dict())
 

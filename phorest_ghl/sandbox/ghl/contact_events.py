@@ -59,7 +59,7 @@ def delete(world: World, row: Row) -> None:
     """A contact was deleted, with its notes, tasks and events."""
     key = row["id"]
     world.contacts.remove(key)
-    world.contacts.index_later(key, world.clock.seconds() + world.switches.ghl_search_lag_s)
+    world.contacts.index_later(key, world.clock.seconds(), world.switches.ghl_search_lag_s)
     for name in ("notes", "tasks", "events"):
         store = world.ghl[name]
         for child in [child["id"] for child in store.rows.values() if child.get("contactId") == key]:
@@ -94,5 +94,5 @@ def define_tags(world: World, tags: Iterable[str]) -> None:
 
 def _store(world: World, row: Row) -> str:
     world.contacts.put(row["id"], row)
-    world.contacts.index_later(row["id"], world.clock.seconds() + world.switches.ghl_search_lag_s)
+    world.contacts.index_later(row["id"], world.clock.seconds(), world.switches.ghl_search_lag_s)
     return row["dateUpdated"]

@@ -27,6 +27,16 @@ def test_a_write_shows_in_search_only_after_the_lag() -> None:
     assert drive.search() == []
 
 
+def test_a_shorter_lag_counts_for_what_is_waiting_and_a_long_queue_is_worked_off() -> None:
+    drive = Driver(clients=1, switches={"ghl_search_lag_s": 1_000.0})
+    drive.contact(firstName="Early")
+    drive.control("POST", "/switches", {"ghl_search_lag_s": 0.0})
+    assert len(drive.search()) == 1
+    for turn in range(1_200):
+        drive.contact(firstName=f"C{turn}")
+    assert len(drive.world.contacts._pending) <= 1_000
+
+
 def test_page_limit_is_needed_and_at_most_500(drive: Driver) -> None:
     assert drive.ghl("POST", "/contacts/search", {"locationId": drive.location}).status == 422
     assert _status(drive, pageLimit=501) == 422
