@@ -8,7 +8,6 @@ from collections import defaultdict, deque
 
 from phorest_ghl.sandbox.store import Journal, Row, Store
 
-
 _MOST_PENDING = 1_000
 
 
