@@ -11,6 +11,8 @@ import dagster as dg
 from phorest_ghl.db.engine import DatabaseUnreachable
 from phorest_ghl.db.keyed import KeyMismatch
 from phorest_ghl.http.errors import ApiError, Category
+from phorest_ghl.phorest.branches import UnknownZone
+from phorest_ghl.phorest.exports import ExportFailed
 from phorest_ghl.phorest.pages import MalformedPage
 from phorest_ghl.settings import SettingsError
 from phorest_ghl.sync.clients import NotConfirmed, NotImported
@@ -18,8 +20,8 @@ from phorest_ghl.sync.consent import ConsentNotHonoured
 from phorest_ghl.sync.registry import ForeignField
 
 _PASSES_BY_ITSELF = frozenset({Category.TRANSIENT, Category.UNREACHABLE, Category.RATE_LIMITED, Category.PROTOCOL})
-_NEEDS_A_PERSON = (SettingsError, KeyMismatch, NotConfirmed, NotImported, ConsentNotHonoured, ForeignField)
-_MAY_PASS = (DatabaseUnreachable, MalformedPage)
+_NEEDS_A_PERSON = (SettingsError, KeyMismatch, NotConfirmed, NotImported, ConsentNotHonoured, ForeignField, UnknownZone)
+_MAY_PASS = (DatabaseUnreachable, MalformedPage, ExportFailed)
 
 
 def failure(error: ApiError) -> dg.Failure:

@@ -87,11 +87,11 @@ def test_a_second_run_changes_nothing_and_says_so(salon: Runtime, instance: dg.D
     assert synced["outcome_unchanged"] > 0
 
 
-def test_both_checks_are_evaluated_and_pass(salon: Runtime, instance: dg.DagsterInstance) -> None:
+def test_all_checks_are_evaluated_and_pass(salon: Runtime, instance: dg.DagsterInstance) -> None:
     confirm(salon)
     result = run(salon, instance)
     checks = {e.check_name: e.passed for e in result.get_asset_check_evaluations()}
-    assert checks == {"read_completely": True, "outcomes_add_up": True}
+    assert checks == dict.fromkeys(("read_completely", "key_unique", "references_known", "outcomes_add_up"), True)
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(

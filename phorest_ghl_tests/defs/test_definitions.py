@@ -1,5 +1,7 @@
 """What Dagster loads: that it loads with nothing set, that every name it mentions exists, and what runs when."""
 
+from datetime import UTC, datetime
+
 import dagster as dg
 import pytest
 
@@ -59,7 +61,45 @@ def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(definition
 def test_every_asset_has_a_pool_of_its_own(definitions: dg.Definitions) -> None:
     pools = [assets.op.pool for assets in definitions.assets or () if isinstance(assets, dg.AssetsDefinition)]
     assert None not in pools
-    assert len(set(pools)) == len(pools) == 2
+    assert len(set(pools)) == len(pools) == 10
+
+
+def test_every_import_says_how_fresh_it_should_be_and_blocks_a_sync_of_what_is_incomplete(
+    definitions: dg.Definitions,
+) -> None:
+    graph = definitions.resolve_asset_graph()
+    imports = [spec for spec in definitions.resolve_all_asset_specs() if spec.group_name == "phorest"]
+    assert len(imports) == 9
+    for spec in imports:
+        assert spec.freshness_policy is not None, spec.key
+        checks = {key.name: graph.get(key).blocking for key in graph.asset_check_keys if key.asset_key == spec.key}
+        assert checks.pop("references_known", False) is False, spec.key
+        assert checks == {"read_completely": True, "key_unique": True}, spec.key
+
+
+def test_appointments_are_partitioned_by_month_with_the_coming_ones_and_backfilled_in_one_run(
+    definitions: dg.Definitions,
+) -> None:
+    asset = definitions.resolve_assets_def(dg.AssetKey(["phorest", "appointments"]))
+    assert asset.partitions_def is not None
+    keys = asset.partitions_def.get_partition_keys(current_time=datetime(2026, 3, 10, tzinfo=UTC))
+    assert keys[0] == "2015-01"
+    assert keys[-6:] == ["2026-03", "2026-04", "2026-05", "2026-06", "2026-07", "2026-08"]
+    assert asset.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_import_jobs_reach_nothing_of_ghl_and_there_is_one_for_every_entity(definitions: dg.Definitions) -> None:
+    jobs = {job.name for job in definitions.jobs or () if job.name.startswith(("import_", "full_"))}
+    reached: set[str] = set()
+    for name in jobs:
+        nodes = [node.name for node in definitions.resolve_job_def(name).nodes_in_topological_order]
+        assert all(node.startswith("phorest__") for node in nodes), name
+        reached |= set(nodes)
+        if name == "import_everything":
+            assert nodes.index("phorest__branches") < nodes.index("phorest__appointments")
+            assert len(nodes) == 9
+    assert len(reached) == 9
+    assert {"full_clients", "full_appointments", "full_purchases"} <= jobs
 
 
 def test_the_cron_table_is_this(definitions: dg.Definitions) -> None:

@@ -1,40 +1,45 @@
-"""What is imported from Phorest, one asset a table."""
+"""What is imported from Phorest as one list each: branches, categories, clients, staff, services, products.
+
+Belongs here: these assets. Does not: appointments and purchases, which are read in other ways.
+"""
 
 import dagster as dg
-from pydantic import Field
 
 from phorest_ghl.assembly import Runtime
-from phorest_ghl.db import tables
 from phorest_ghl.defs.failures import failures_as_sentences
-from phorest_ghl.defs.metadata import import_metadata, table_metadata
-from phorest_ghl.phorest.importer import Importer
-from phorest_ghl.sync.clients import new_batch_id
-
-CLIENTS = dg.AssetKey(["phorest", "clients"])
-COMPLETE = "read_completely"
-
-
-class ImportConfig(dg.Config):
-    """How an import runs."""
-
-    full: bool = Field(default=False, description="Read every record, not only those that changed since the last run.")
-
-
-@dg.asset(
-    key=CLIENTS,
-    group_name="phorest",
-    kinds={"phorest", "postgres"},
-    owners=["team:salon-sync"],
-    pool="phorest_clients",
-    metadata=table_metadata(tables.phorest_clients),
-    check_specs=[
-        dg.AssetCheckSpec(
-            COMPLETE,
-            asset=CLIENTS,
-            description="Everything that Phorest was to list was read, so that nothing is missing by accident.",
-        )
-    ],
+from phorest_ghl.defs.phorest.importing import (
+    DAILY,
+    EVERY_TWO_HOURS,
+    ImportConfig,
+    importer_of,
+    key_of,
+    report,
+    settings_of,
 )
+from phorest_ghl.phorest import specs
+
+BRANCHES = key_of("branches")
+CLIENTS = key_of("clients")
+STAFF = key_of("staff")
+SERVICES = key_of("services")
+PRODUCTS = key_of("products")
+
+
+@dg.asset(**settings_of("branches", specs.BRANCHES, DAILY))
+def branches(context: dg.AssetExecutionContext, salon: dg.ResourceParam[Runtime]) -> dg.MaterializeResult:
+    """One row per branch of the business, with the time zone that its appointments are in."""
+    with failures_as_sentences():
+        return report(context, salon, specs.BRANCHES, importer_of(salon).run(specs.BRANCHES))
+
+
+@dg.asset(**settings_of("client_categories", specs.CLIENT_CATEGORIES, EVERY_TWO_HOURS))
+def client_categories(context: dg.AssetExecutionContext, salon: dg.ResourceParam[Runtime]) -> dg.MaterializeResult:
+    """One row per category that clients are put in, archived ones included."""
+    with failures_as_sentences():
+        return report(context, salon, specs.CLIENT_CATEGORIES, importer_of(salon).run(specs.CLIENT_CATEGORIES))
+
+
+@dg.asset(**settings_of("clients", specs.CLIENTS, EVERY_TWO_HOURS))
 def clients(
     context: dg.AssetExecutionContext, config: ImportConfig, salon: dg.ResourceParam[Runtime]
 ) -> dg.MaterializeResult:
@@ -43,32 +48,35 @@ def clients(
     Brings the branches and client categories along, since both are small and a client refers to them.
     """
     with failures_as_sentences():
-        importer = Importer(salon.engine, salon.phorest(), salon.keyring(), batch_id=new_batch_id())
-        results = importer.clients(full=config.full)
-    result = results["client"]
-    others = [other for name, other in results.items() if name != "client"]
-    context.log.info(
-        "clients: %d seen, %d new, %d changed, %d set aside",
-        result.seen,
-        result.inserted,
-        result.updated,
-        len(result.set_aside),
-    )
-    complete = all(one.complete for one in results.values())
-    return dg.MaterializeResult(
-        metadata=import_metadata(result, others),
-        check_results=[
-            dg.AssetCheckResult(
-                check_name=COMPLETE,
-                passed=complete,
-                metadata={
-                    "failed_pages": dg.MetadataValue.json(
-                        {str(n): reason for n, reason in result.failed_pages.items()}
-                    ),
-                    "listed": result.total_elements,
-                    "seen": result.seen,
-                    "suspiciously_empty": result.suspiciously_empty,
-                },
-            )
-        ],
-    )
+        results = importer_of(salon).clients(full=config.full)
+        result = results.pop("client")
+        return report(context, salon, specs.CLIENTS, result, results.values())
+
+
+@dg.asset(**settings_of("staff", specs.STAFF, DAILY, [BRANCHES]))
+def staff(context: dg.AssetExecutionContext, salon: dg.ResourceParam[Runtime]) -> dg.MaterializeResult:
+    """One row per person and branch, archived ones and the diary's columns for rooms included."""
+    return _of_branches(context, salon, specs.STAFF)
+
+
+@dg.asset(**settings_of("service_categories", specs.SERVICE_CATEGORIES, DAILY, [BRANCHES]))
+def service_categories(context: dg.AssetExecutionContext, salon: dg.ResourceParam[Runtime]) -> dg.MaterializeResult:
+    """One row per group of services and branch."""
+    return _of_branches(context, salon, specs.SERVICE_CATEGORIES)
+
+
+@dg.asset(**settings_of("services", specs.SERVICES, DAILY, [BRANCHES]))
+def services(context: dg.AssetExecutionContext, salon: dg.ResourceParam[Runtime]) -> dg.MaterializeResult:
+    """One row per service and branch, at the branch's price; archived ones are kept once they were seen."""
+    return _of_branches(context, salon, specs.SERVICES)
+
+
+@dg.asset(**settings_of("products", specs.PRODUCTS, DAILY, [BRANCHES]))
+def products(context: dg.AssetExecutionContext, salon: dg.ResourceParam[Runtime]) -> dg.MaterializeResult:
+    """One row per product and branch, with its stock there, archived ones included."""
+    return _of_branches(context, salon, specs.PRODUCTS)
+
+
+def _of_branches(context: dg.AssetExecutionContext, salon: Runtime, spec: specs.ImportSpec) -> dg.MaterializeResult:
+    with failures_as_sentences():
+        return report(context, salon, spec, importer_of(salon).of_branches(spec))

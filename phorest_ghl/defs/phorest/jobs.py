@@ -1,0 +1,38 @@
+"""Jobs that import and write nothing to GHL: one an entity, one for all, and the full reads that deltas cannot replace.
+
+Belongs here: what is run together. Does not: when (`phorest_ghl.defs.schedules`).
+
+A full read finds what no delta shows: points that change without a new `updatedAt`, rows that vanish, appointments that
+move out of the window (facts/phorest-api §7.4, §9).
+"""
+
+import dagster as dg
+
+from phorest_ghl.defs.phorest.importing import key_of
+
+ENTITIES = (
+    "branches", "client_categories", "clients", "staff", "service_categories", "services", "products", "appointments",
+    "purchases",
+)  # fmt: skip
+
+
+def _job(name: str, description: str, *entities: str, full: bool = False):
+    config = {"ops": {f"phorest__{entity}": {"config": {"full": True}} for entity in entities}} if full else None
+    selection = dg.AssetSelection.assets(*(key_of(entity) for entity in entities))
+    return dg.define_asset_job(name, selection, config=config, description=description)
+
+
+import_branches = _job("import_branches", "Branches of the business.", "branches")
+import_client_categories = _job("import_client_categories", "Categories of clients.", "client_categories")
+import_clients = _job("import_clients", "Clients that changed, branches and categories.", "clients")
+import_staff = _job("import_staff", "Branches and staff.", "branches", "staff")
+import_services = _job("import_services", "Services and their categories.", "service_categories", "services")
+import_products = _job("import_products", "Products with their stock.", "products")
+import_appointments = _job("import_appointments", "Appointments that changed, or whole months.", "appointments")
+import_purchases = _job("import_purchases", "Sales that changed.", "purchases")
+import_everything = _job("import_everything", "All that Phorest has, in order.", *ENTITIES)
+full_clients = _job("full_clients", "Every client: points change unseen by any delta.", "clients", full=True)
+full_appointments = _job(
+    "full_appointments", "Complete windows: what vanished, what moved away.", "appointments", full=True
+)
+full_purchases = _job("full_purchases", "The whole history of sales.", "purchases", full=True)
