@@ -30,15 +30,19 @@ _FROM_V3 = {name: channel for channel, name in _V3_CHANNELS.items()}
 _ONE = w.nested(status=w.choice("active", "inactive", "permanent").needed(), message=w.STR, code=w.STR)
 _ALL = w.nested(all=w.nested(status=w.choice("active", "inactive").needed(), message=w.STR))
 
+# Which of them may be null is as the vendor's v2 spec says, operation by operation.
 _COMMON: w.Shape = {
     **dict.fromkeys(["firstName", "lastName", "name", "phone", "address1", "city"], w.STR_OR_NULL),
-    **dict.fromkeys(["state", "website", "timezone"], w.STR_OR_NULL), "email": w.EMAIL, "postalCode": w.STR_OR_NULL,
-    "country": w.STR_OR_NULL, "dateOfBirth": w.ANY, "source": w.STR_OR_NULL, "assignedTo": w.STR_OR_NULL,
-    "dnd": w.BOOL, "dndSettings": w.OBJECT, "inboundDndSettings": _ALL, "tags": w.STRINGS, "customFields": w.OBJECTS,
+    **dict.fromkeys(["state", "website", "timezone"], w.STR_OR_NULL), "email": w.EMAIL, "postalCode": w.STR,
+    "country": w.STR, "dateOfBirth": w.ANY, "dnd": w.BOOL, "dndSettings": w.OBJECT, "inboundDndSettings": _ALL,
+    "tags": w.STRINGS, "customFields": w.OBJECTS,
 }  # fmt: skip
-CREATE: w.Shape = {**_COMMON, "locationId": w.STR.needed(), "gender": w.STR, "companyName": w.STR_OR_NULL}
-UPSERT: w.Shape = {**CREATE, "createNewIfDuplicateAllowed": w.BOOL}
-UPDATE: w.Shape = _COMMON
+UPSERT: w.Shape = {
+    **_COMMON, "locationId": w.STR.needed(), "gender": w.STR, "companyName": w.STR_OR_NULL, "source": w.STR,
+    "assignedTo": w.STR, "createNewIfDuplicateAllowed": w.BOOL,
+}  # fmt: skip
+CREATE: w.Shape = {name: field for name, field in UPSERT.items() if name != "createNewIfDuplicateAllowed"}
+UPDATE: w.Shape = {**_COMMON, "source": w.STR_OR_NULL, "assignedTo": w.STR_OR_NULL}
 
 _PLAIN = (
     "firstName", "lastName", "address1", "city", "state", "website", "timezone", "postalCode", "country", "source",
@@ -53,13 +57,13 @@ _COUNTRY = re.compile(r"[A-Z]{2}")
 
 
 def changes(call: Call, before: Row) -> Row:
-    """What a body changes in a contact (`before` is `{}` for a new one); absent keys stay, null clears.
+    """What a body changes in a contact (`before` is `{}` for a new one); absent keys stay, null and empty text clear.
 
     Raises:
         Refusal: 422 for a value that validation refuses, 400 for a permanent DND channel.
     """
     body = call.body
-    found: Row = {name: body[name] for name in _PLAIN if name in body}
+    found: Row = {name: body[name] or None for name in _PLAIN if name in body}  # an empty text clears as null does
     if body.get("country") and not _COUNTRY.fullmatch(body["country"]):
         refuse(422, ["country must be a valid enum value"])
     if "name" in body and not {"firstName", "lastName"} & set(body):

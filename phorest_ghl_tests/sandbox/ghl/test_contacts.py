@@ -85,6 +85,14 @@ def test_a_put_is_partial_and_null_clears(drive: Driver) -> None:
     assert "city" not in got
 
 
+def test_what_the_spec_says_cannot_be_null_is_cleared_by_an_empty_text(drive: Driver) -> None:
+    key = drive.contact(postalCode="D1", country="IE", source="form")["id"]
+    assert _put(drive, key, postalCode=None).json["message"] == ["postalCode must be a string"]
+    got = _put(drive, key, postalCode="", country="", source=None).json["contact"]
+    assert not {"postalCode", "country", "source"} & set(got)
+    assert drive.ghl("POST", "/contacts/", {"locationId": drive.location, "source": None}).status == 422
+
+
 def test_v3_gives_both_spellings_of_success(drive: Driver) -> None:
     key = drive.contact(firstName="A")["id"]
     answer = drive.ghl("DELETE", f"/contacts/{key}", version=V3).json
