@@ -187,6 +187,7 @@ class ClientsSync:
             refused=self._refused(connection),
             keyring=self._keyring,
             duplicates=prepared.duplicates,
+            quiet=prepared.location.mode == "quiet",
         )
         plan = planner.plan(project(h, self._keyring, suppressed) for h in self._households(found, mappings, prepared))
         return plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})

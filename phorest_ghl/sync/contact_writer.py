@@ -31,6 +31,8 @@ from phorest_ghl.sync.projection import DesiredContact
 
 _log = structlog.get_logger(__name__)
 
+UNGUARDED = "the contact lacks the guard tag"
+
 _CREATE_TRIES = 3
 _PERMANENT = "permanent dnd setting"  # what GHL says of a block that only it may lift (facts/ghl-api §10)
 _READ_AT_ONCE = 20
@@ -182,11 +184,13 @@ class ContactWriter:
             if change.read_first:
                 held = self._client.contact(ghl_id)
                 self._keeper.seen(held, "read")  # a block that stands at an address we replace must outlive it (S9)
-                if held.dnd_settings is None:
-                    return self._consent_unknown(desired, held)
-                settings = consent.tightened(desired.blocked, held.dnd_settings)
-                if settings == held.dnd_settings and all(diff.facet is Facet.CONSENT for diff in change.diffs):
-                    return Unchanged()  # all is closed that should be; it was only not known to be
+                if change.touches_consent:
+                    if held.dnd_settings is None:
+                        return self._consent_unknown(desired, held)
+                    settings = consent.tightened(desired.blocked, held.dnd_settings)
+                instead = self._instead_of_update(change, held, settings)
+                if instead is not None:
+                    return instead
             answer = self._put(desired, ghl_id, self._update_body(change, settings))
         except ApiError as error:
             if error.category is Category.GONE:
@@ -198,6 +202,24 @@ class ContactWriter:
                 return self._rejected(desired, error)
             raise
         return self._confirmed(change, answer, "update", settings or {})
+
+    def _instead_of_update(
+        self, change: PlannedChange, held: Contact, settings: dict[str, DndSetting] | None
+    ) -> Outcome | None:
+        """What a read by id makes of an update; None to send it. Without the guard tag only channels are closed (S1)."""
+        only_consent = all(diff.facet is Facet.CONSENT for diff in change.diffs)
+        if only_consent and settings == held.dnd_settings:
+            return Unchanged()  # all is closed that should be; it was only not known to be
+        if only_consent or GUARD_TAG in held.tags or self._keeper.location.mode != "quiet":
+            return None
+        if settings is not None and settings != held.dnd_settings:
+            answer = self._client.update_contact(held.id, ContactWrite(dnd_settings=settings))
+            self._keeper.seen(*self._compared(change.desired, answer, settings))
+        reason = (
+            "the contact no longer carries the guard tag, so until go-live only channels are closed on it; add the tag"
+        )
+        self._keeper.refused(change.desired, ADOPTION, reason)
+        return Rejected(UNGUARDED)
 
     def _put(self, desired: DesiredContact, ghl_id: str, write: ContactWrite) -> Acknowledged:
         """Send an update; if a mixed one is refused, its tightening is sent again alone, at once (S6)."""
@@ -221,7 +243,7 @@ class ContactWriter:
                 "the contact carries this client's Phorest id but not the guard tag; add the tag in GHL to take it up"
             )
             self._keeper.refused(change.desired, ADOPTION, reason, other=found)
-            return Rejected("the contact lacks the guard tag")
+            return Rejected(UNGUARDED)
         return self._proved(change, found, "remap")
 
     def _link(self, change: PlannedChange) -> Outcome:

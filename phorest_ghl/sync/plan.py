@@ -50,7 +50,7 @@ class FieldDiff:
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """One contact's change. `read_first`: consent is replaced as a whole, so it is read before it is written."""
+    """One contact's change. `read_first`: what decides whether or how it may be written is read by id before."""
 
     action: Action
     desired: DesiredContact
@@ -58,6 +58,11 @@ class PlannedChange:
     diffs: tuple[FieldDiff, ...]
     reason: str
     read_first: bool = False
+
+    @property
+    def touches_consent(self) -> bool:
+        """Whether consent has to travel with it: it closes a channel, or brings an address (S6)."""
+        return any(diff.facet is Facet.CONSENT or diff.name in (EMAIL.name, PHONE.name) for diff in self.diffs)
 
     @property
     def requests(self) -> int:
@@ -138,6 +143,7 @@ class Planner:
 
     `refused` holds, by Phorest id, the source hash of content that GHL has refused and that waits for a change.
     `duplicates` is on where the location allows them: then the contact of another client of ours stands in nobody's way.
+    While the location is `quiet`, every update reads first: nothing is written to a contact without the guard tag (S1).
     """
 
     def __init__(
@@ -149,6 +155,7 @@ class Planner:
         refused: Mapping[str, str],
         keyring: Keyring,
         duplicates: bool = False,
+        quiet: bool = False,
     ) -> None:
         self._mirror = mirror
         self._mappings = mappings
@@ -158,6 +165,7 @@ class Planner:
         self._by_address = _by_address(mirror.values())
         self._primary_of = {row.ghl_id: row.phorest_id for row in mappings.values() if row.role == "primary"}
         self._duplicates = duplicates
+        self._quiet = quiet
         self._given_up: set[tuple[str, str]] = set()
 
     def plan(self, desired: Iterable[DesiredContact]) -> Plan:
@@ -220,11 +228,11 @@ class Planner:
         if wanted and not diffs:
             self._settle(draft, desired, Rejected(NOT_AGAIN))
         elif diffs:
-            unsure = _consent_held(held) is None
-            touches = any(d.facet is Facet.CONSENT or d.name in (EMAIL.name, PHONE.name) for d in diffs)
             reason = ", ".join(sorted({diff.rule.value for diff in diffs}))
-            change = PlannedChange(Action.UPDATE, desired, mapping.ghl_id, diffs, reason, read_first=unsure or touches)
-            self._add(draft, change)
+            change = PlannedChange(Action.UPDATE, desired, mapping.ghl_id, diffs, reason)
+            self._add(
+                draft, replace(change, read_first=self._quiet or change.touches_consent or _consent_held(held) is None)
+            )
         elif not self._linked(desired, mapping.ghl_id):
             self._add(draft, PlannedChange(Action.LINK, desired, mapping.ghl_id, (), "new in the household"))
         else:

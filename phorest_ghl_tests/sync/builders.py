@@ -98,6 +98,7 @@ def plan_of(
     mappings: Mapping[str, MappingRow] | None = None,
     refused: Mapping[str, str] | None = None,
     duplicates: bool = False,
+    quiet: bool = False,
 ) -> Plan:
     """The plan for these contacts against what GHL holds."""
     planner = Planner(
@@ -107,6 +108,7 @@ def plan_of(
         refused=refused or {},
         keyring=KEYRING,
         duplicates=duplicates,
+        quiet=quiet,
     )
     return planner.plan(contacts)
 

@@ -119,6 +119,14 @@ def test_a_change_in_phorest_is_an_update_of_exactly_that_field() -> None:
     ]
 
 
+def test_s1_while_a_location_is_quiet_every_update_reads_the_contact_first() -> None:
+    mappings, held = known(AOIFE)
+    contacts = desired(replace(AOIFE, last_name="Quinn"), anchors={"A": "X"})
+    for quiet, requests in ((True, 2), (False, 1)):
+        plan = plan_of(contacts, mirror=[held], mappings=mappings, quiet=quiet)
+        assert plan.requests == requests
+
+
 @pytest.mark.parametrize("field", ["email", "mobile"])
 def test_s6_a_new_address_is_written_only_with_a_read_of_its_consent(field: str) -> None:
     new = {"email": "new@example.com", "mobile": "086 555 2000"}[field]

@@ -2,10 +2,13 @@
 
 import threading
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
+from phorest_ghl.ghl.client import GhlClient
 from phorest_ghl.ghl.fields import GUARD_TAG
+from phorest_ghl.ghl.models import Contact
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.sync.clients import NotConfirmed, NotImported
 from phorest_ghl.sync.registry import ForeignField
@@ -71,6 +74,47 @@ def test_s1_a_contact_that_lost_its_guard_tag_is_not_taken_up_again(rig: Rig) ->
     rig.edit_contact(contact["id"], tags=[GUARD_TAG])
     assert rig.apply().changes["remap"] == 1
     assert rig.plan().changes == ()
+
+
+def test_s1_while_quiet_nothing_but_an_opt_out_is_written_to_a_contact_that_lost_its_guard_tag(rig: Rig) -> None:
+    client = next(row for row in alone(rig, 50) if row["truth"]["email"])
+    rig.edit_client(client["clientId"], emailMarketingConsent=True)
+    rig.run()
+    contact = rig.contact_of(client["clientId"])
+    rig.edit_contact(contact["id"], tags=[])
+    rig.edit_client(client["clientId"], lastName="Unguarded", email="new.one@example.com", emailMarketingConsent=False)
+    result = rig.run()
+    assert result.reasons["rejected"] == {"the contact lacks the guard tag": 1}
+    after = rig.contact_of(client["clientId"])
+    assert (after["lastName"], after["email"]) == (contact["lastName"], contact["email"])
+    assert after["dndSettings"]["Email"]["status"] == "active"
+    assert {row["trigger"] for row in rig.sandbox.truth("automations") if row["contact"] == contact["id"]} <= {
+        "contact created", "tag added", "DND"}  # fmt: skip
+    rig.edit_contact(contact["id"], tags=[GUARD_TAG])
+    assert rig.run().outcomes["applied"] == 1
+    assert rig.contact_of(client["clientId"])["lastName"] == "Unguarded"
+    assert rig.rows("select reason from work_items where state = 'open'") == []
+
+
+def test_s10_a_change_of_a_name_does_not_send_consent_along(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would open what a person closes between our read and our write."""
+    (client,) = alone(rig)
+    rig.run()
+    contact = rig.contact_of(client["clientId"])
+    honest = GhlClient.contact
+
+    def late(self: GhlClient, contact_id: str, **more: Any) -> Contact:
+        read = honest(self, contact_id, **more)
+        closed = {channel: {"status": "active"} for channel in contact["dndSettings"]}
+        rig.edit_contact(contact["id"], dndSettings=closed)
+        return read
+
+    monkeypatch.setattr(GhlClient, "contact", late)
+    rig.edit_client(client["clientId"], lastName="Renamed")
+    rig.run()
+    after = rig.contact_of(client["clientId"])
+    assert after["lastName"] == "Renamed"
+    assert {setting["status"] for setting in after["dndSettings"].values()} == {"active"}
 
 
 def test_nothing_is_planned_before_a_complete_import(rig: Rig) -> None:
