@@ -108,9 +108,9 @@ def _written(call: Call, before: Row, calendar: Row) -> Row:
     if end < start:
         refuse(422, ["endTime must be after startTime"])
     row |= {"startMs": round(start.timestamp() * 1_000), "endMs": round(end.timestamp() * 1_000)}
-    row["isRecurring"] = bool(row.get("rrule")) and bool(body.get("ignoreFreeSlotValidation"))
-    if not row["isRecurring"]:
-        row.pop("rrule", None)  # applied only where slot validation is skipped
+    if "rrule" in body and not body.get("ignoreFreeSlotValidation"):
+        row["rrule"] = before.get("rrule")  # applied only where slot validation is skipped
+    row["isRecurring"] = bool(row.get("rrule"))
     row["notified"] = body.get("toNotify", True)
     row["assignedUserId"] = _member(call, row, calendar, start, end)
     if "address" in body and "meetingLocationType" not in body:
@@ -122,7 +122,8 @@ def _member(call: Call, row: Row, calendar: Row, start: datetime, end: datetime)
     """Who does it; with slot validation somebody free must be found, without it somebody must be named."""
     wish = row.get("assignedUserId")
     members = [member["userId"] for member in calendar["teamMembers"]]
-    if wish is not None and wish not in members:
+    assigned = not {"assignedUserId", "calendarId"}.isdisjoint(call.body)
+    if wish is not None and assigned and wish not in members:
         refuse(422, ["assignedUserId is not a team member of this calendar"])
     if call.body.get("ignoreFreeSlotValidation"):
         if wish is None:
@@ -195,7 +196,7 @@ def _flat(call: Call, row: Row) -> Row:
         "endTime": _iso(call.world, row["endMs"]),
         "isRecurring": row["isRecurring"],
     }
-    if "rrule" in row:
+    if row["isRecurring"]:
         shape["rrule"] = row["rrule"]
     return shape | ({"dateAdded": row["dateAdded"], "dateUpdated": row["dateUpdated"]} if call.v3 else {})
 
@@ -206,7 +207,7 @@ def _event(call: Call, row: Row) -> Row:
         "id", "address", "title", "calendarId", "locationId", "contactId", "groupId", "appointmentStatus",
         "assignedUserId", "users", "description", "isRecurring", "rrule", "dateAdded", "dateUpdated", "createdBy",
     )  # fmt: skip
-    shape = {name: row[name] for name in names if name in row}
+    shape = {name: row[name] for name in names if row.get(name) is not None}
     shape |= {
         "startTime": _iso(call.world, row["startMs"]),
         "endTime": _iso(call.world, row["endMs"]),

@@ -114,6 +114,13 @@ def test_past_and_closed_times_need_their_flags(salon: Salon) -> None:
     assert salon.book(startTime=past).status == 200, "skipping slot validation skips the date range too"
 
 
+def test_an_event_can_be_cancelled_after_its_member_left_the_calendar(salon: Salon) -> None:
+    key = salon.book().json["id"]
+    salon.ghl("PUT", f"/calendars/{salon.calendar}", {"teamMembers": [{"userId": salon.users[1]}]})
+    assert salon.change(key, appointmentStatus="cancelled", toNotify=False).status == 200
+    assert salon.change(key, assignedUserId=salon.users[0]).status == 422
+
+
 def test_creating_twice_makes_two(salon: Salon) -> None:
     assert salon.book().json["id"] != salon.book().json["id"]
     assert len(salon.events()) == 2
@@ -186,7 +193,11 @@ def test_completed_and_active_are_statuses_of_v3_alone(salon: Salon) -> None:
 
 def test_recurrence_is_applied_only_where_slot_validation_is_skipped(salon: Salon) -> None:
     rule = "RRULE:FREQ=DAILY;COUNT=3"
-    assert salon.book(rrule=rule).json["rrule"] == rule
+    made = salon.book(rrule=rule).json
+    assert (made["rrule"], made["isRecurring"]) == (rule, True)
+    assert salon.change(made["id"], appointmentStatus="cancelled").json["rrule"] == rule, (
+        "a status leaves the series alone"
+    )
     assert "rrule" not in salon.book(rrule=rule, ignoreFreeSlotValidation=None).json
 
 
