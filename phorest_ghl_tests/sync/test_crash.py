@@ -8,9 +8,11 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from phorest_ghl.sandbox.server import SandboxProcess
 from phorest_ghl_tests.support.databases import Database
+from phorest_ghl_tests.support.postgres_processes import wait_until
 from phorest_ghl_tests.sync.rig import Rig, environment, installation, opened, options, without_staff
 from phorest_ghl_tests.sync.victim import victim, wait_for
 
@@ -32,9 +34,22 @@ def paused_at(rig: Rig, event: str, condition: str = "") -> Iterator[Callable[[]
         connection.execute(sa.text(_PAUSE.format(event=event, condition=condition)))
     waiting = "select pid from pg_stat_activity where wait_event = 'PgSleep' and datname = current_database()"
     yield lambda: len(rig.rows(waiting)) >= 3
+    # The sessions of the killed process live on in the middle of their statements, some of them behind one another.
+    wait_until(lambda: resumed(rig))
+
+
+def resumed(rig: Rig) -> bool:
+    """End the killed process's statements and the pause; false where another of them came in between."""
+    left = "select pid from pg_stat_activity where state <> 'idle' and datname = current_database() and pid <> pg_backend_pid()"
     with rig.engine.begin() as connection:
-        connection.execute(sa.text(f"select pg_terminate_backend(pid) from ({waiting}) as w"))  # noqa: S608 - ours
-        connection.execute(sa.text("drop function pause cascade"))
+        connection.execute(sa.text(f"select pg_terminate_backend(pid, 5000) from ({left}) as l"))  # noqa: S608 - ours
+    try:
+        with rig.engine.begin() as connection:
+            connection.execute(sa.text("set local lock_timeout = '500ms'"))
+            connection.execute(sa.text("drop function pause cascade"))
+    except OperationalError:
+        return False
+    return True
 
 
 @contextmanager
