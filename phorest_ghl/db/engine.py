@@ -26,6 +26,8 @@ LOCK_TIMEOUT_MS = 60_000
 IDLE_IN_TRANSACTION_TIMEOUT_MS = 600_000
 CONNECT_TIMEOUT_S = 10
 
+_ENDING = frozenset({"57P01", "57P02", "57P03"})  # admin shutdown, crash shutdown, cannot connect now
+
 _POSTGRES_NAMES = frozenset({"postgres", "postgresql", OUR_DRIVER, DAGSTER_DRIVER})
 # libpq gives no SQLSTATE for a refused connection, only the server's sentence; these never heal by waiting.
 _HOPELESS = (
@@ -127,7 +129,15 @@ def make_engine(url: str, *, schema: str | None = None) -> sa.Engine:
         connection.autocommit = False
 
     event.listen(engine, "connect", prepare)
+    event.listen(engine, "handle_error", _notice_shutdown)
     return engine
+
+
+def _notice_shutdown(context: sa.ExceptionContext) -> None:
+    """A server that ends says so before the connection looks closed; the dialect only asks whether it is closed."""
+    error = context.original_exception
+    if isinstance(error, psycopg.Error) and error.sqlstate in _ENDING:
+        context.is_disconnect = True
 
 
 def _quoted(identifier: str) -> str:
