@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable
 from types import MappingProxyType
 
-from benchmarks.report import BenchError, Figure, Options, Report, Say
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.report import BenchError, Figure, Options, Report, Say
 from phorest_ghl.commands.console import Exit, Out, run
 
 MODULES = MappingProxyType({"import": "benchmarks.import_clients", "budget": "benchmarks.budget"})

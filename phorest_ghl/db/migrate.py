@@ -1,6 +1,7 @@
 """Bring a database to the present schema. Belongs here: running Alembic. Does not: what the tables are (`tables`)."""
 
 from pathlib import Path
+from threading import Lock
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -12,6 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from phorest_ghl.db.tables import metadata
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
+_ALEMBIC = Lock()
 _LOCK = 0x5048_4F52_4553_5401  # one migrator at a time in a database, whoever it is
 
 
@@ -20,7 +22,8 @@ def upgrade(engine: Engine, *, schema: str | None = None) -> None:
 
     `schema` is made if it is missing; the engine's search_path must name it (`make_engine(url, schema=…)`).
     """
-    with engine.connect() as connection:
+    # Alembic keeps its context in a module, so threads take turns; processes do by the lock in the database.
+    with _ALEMBIC, engine.connect() as connection:
         connection.execute(text("select pg_advisory_lock(:key)"), {"key": _LOCK})
         try:
             if schema:

@@ -95,21 +95,28 @@ def iterate_pages(
     guard = PageGuard(api=api, operation=operation, growth=growth)
     first = fetch(0)
     guard.admit(0, first.number, total_pages(first), content(first) if content else None)
-    yield first
     if guard.total == 1:
+        yield first
         return
     ahead: deque[Future[PageT]] = deque()
     pool = ThreadPoolExecutor(max_workers=max(1, prefetch), thread_name_prefix="pages")
+    asked = wanted = 1
+
+    def look_ahead() -> None:
+        nonlocal asked
+        while asked < guard.total and len(ahead) < max(1, prefetch):
+            # The run's ids travel in context variables; without the copy its log lines would lose them.
+            ahead.append(pool.submit(contextvars.copy_context().run, fetch, asked))
+            asked += 1
+
     try:
-        asked = wanted = 1
+        look_ahead()
+        yield first
         while wanted < guard.total:
-            while asked < guard.total and len(ahead) < max(1, prefetch):
-                # The run's ids travel in context variables; without the copy its log lines would lose them.
-                ahead.append(pool.submit(contextvars.copy_context().run, fetch, asked))
-                asked += 1
             page = ahead.popleft().result()
             guard.admit(wanted, page.number, total_pages(page), content(page) if content else None)
             wanted += 1
+            look_ahead()  # before the reader has the page, so that the vendor works while it is written
             yield page
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
