@@ -5,7 +5,9 @@ Belongs here: the envelope (facts/phorest-api §3) and what is wrong with which 
 A clean page, the normal case, is never taken apart in Python: PostgreSQL unpacks it. Only a page with something wrong is.
 """
 
+import copy
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -205,10 +207,10 @@ def _patched(spec: ImportSpec, body: bytes, errors: Sequence[ErrorDetails]) -> P
             set_aside.append(SetAside(_phorest_id(spec, row), position, reason))
         else:
             kept.append(_patch_row(cast("Json", row), by_row.get(position, ()), odd))
-    document = orjson.dumps(kept)
+    document = json.dumps(kept)
     return _page(
         meta,
-        document.decode(),
+        document,
         (),
         len(kept),
         set_aside=tuple(set_aside),
@@ -225,11 +227,14 @@ def _row_list(spec: ImportSpec) -> TypeAdapter[list[Wire]]:
 
 def _parsed(body: bytes) -> Json | None:
     """The envelope, or None where the body is another kind of JSON."""
-    try:
-        found: object = orjson.loads(body)
-    except orjson.JSONDecodeError:  # a number beyond all doubles, which the validator takes and orjson does not
-        found = json.loads(body)
+    # Not orjson: it makes floats of integers beyond 64 bits, and refuses numbers beyond all doubles.
+    found: object = json.loads(body, parse_float=_finite, parse_constant=lambda _: None)
     return cast("Json", found) if isinstance(found, dict) else None
+
+
+def _finite(number: str) -> float | None:
+    value = float(number)
+    return value if math.isfinite(value) else None
 
 
 def _rows(spec: ImportSpec, envelope: Json) -> list[object]:
@@ -273,7 +278,7 @@ def _patch_row(row: Json, errors: Sequence[ErrorDetails], odd: Counter[str]) -> 
     raw = cast("Json", _without_nul(row))
     if raw == row and not errors:
         return row
-    patched = cast("Json", orjson.loads(orjson.dumps(raw)))
+    patched = copy.deepcopy(raw)
     for path in {_path_within(row, error["loc"][3:]) for error in errors}:
         target = patched
         for part in path[:-1]:

@@ -183,6 +183,12 @@ def test_a_number_beyond_all_doubles_does_no_harm_beside_an_odd_value() -> None:
     assert page.rows == 2
 
 
+def test_an_integer_beyond_64_bits_stays_one_beside_an_odd_value() -> None:
+    page = parse_page(CLIENTS, body(wire(version=2**70, notes=7), wire("B")))
+    assert [row["version"] for row in kept(page)] == [2**70, 1]
+    assert page.set_aside == ()
+
+
 def test_either_name_of_a_categorys_id_will_do_but_one_of_them_must_be_there() -> None:
     rows = ({"clientCategoryId": "X"}, {"categoryId": "Y"}, {"name": "nobody"})
     page = parse_page(CLIENT_CATEGORIES, body(*rows, spec=CLIENT_CATEGORIES))
