@@ -11,14 +11,17 @@ from typing import Any
 import sqlalchemy as sa
 
 from phorest_ghl.assembly import Runtime, open_runtime
+from phorest_ghl.phorest.exports import Pace
 from phorest_ghl.phorest.importer import Importer, ImportResult
 from phorest_ghl.phorest.local_time import TimeMode
+from phorest_ghl.phorest.purchases import PurchaseImporter
 from phorest_ghl.phorest.scopes import Month, months
 from phorest_ghl.sandbox.server import SandboxServer
 from phorest_ghl.settings import load_settings
 from phorest_ghl_tests.sync.rig import RETRY, Sandbox, environment, options
 
 Row = dict[str, Any]
+SWIFT = Pace(every_s=0.01, patience_s=0.05, sleep=lambda seconds: None)
 ID_FIELDS = {
     "clients": "clientId",
     "appointments": "appointmentId",
@@ -61,7 +64,16 @@ class Salon:
             *importer.staff().values(),
             *importer.catalogue().values(),
             *importer.appointments(self.all_months(), full=full),
+            self.purchases(full=full),
         ]
+
+    def purchases(self, *, full: bool = False, client: Any = None) -> ImportResult:
+        """Sales of all branches."""
+        importer = self.importer()
+        runner = PurchaseImporter(
+            self.engine, client or self.client, self.runtime.keyring(), batch_id=f"B{self.batches}", pace=SWIFT
+        )
+        return runner.run(importer.branches(), full=full)
 
     def all_months(self) -> list[Month]:
         """From the first to the last month of the diary, years that are absurd apart."""

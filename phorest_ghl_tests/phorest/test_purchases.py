@@ -11,14 +11,12 @@ import pytest
 
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.phorest import purchases
-from phorest_ghl.phorest.exports import ExportFailed, Pace
+from phorest_ghl.phorest.exports import ExportFailed
 from phorest_ghl.phorest.purchase_lines import Purchase
-from phorest_ghl.phorest.purchases import PurchaseImporter
 from phorest_ghl.phorest.results import ImportResult
 from phorest_ghl_tests.phorest.salon import Salon, salon
 from phorest_ghl_tests.support.databases import Database
 
-SWIFT = Pace(every_s=0.01, patience_s=0.05, sleep=lambda seconds: None)
 HEAD = "transaction_id,transaction_item_id,branch_id,purchased_date,purchase_updated_at,description,total_amount,void\n"
 
 
@@ -30,11 +28,7 @@ def shop(database: Database) -> Iterator[Salon]:
 
 def sales(shop: Salon, *, full: bool = False, client: Any = None) -> ImportResult:
     shop.pass_time()
-    importer = shop.importer()
-    runner = PurchaseImporter(
-        shop.engine, client or shop.client, shop.runtime.keyring(), batch_id=f"B{shop.batches}", pace=SWIFT
-    )
-    return runner.run(importer.branches(), full=full)
+    return shop.purchases(full=full, client=client)
 
 
 def test_every_item_sold_is_one_row_under_its_branch(shop: Salon) -> None:
