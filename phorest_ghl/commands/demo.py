@@ -125,8 +125,9 @@ class Demo:
         self.out.say(f"Second run: {again['changes']} changes, {again['requests']} requests to GHL.")
         self.out.say(
             f"Truth: {truth.syncable} syncable clients, {truth.on_one_contact} on exactly one contact, {truth.twice} on more, "
-            f"{truth.missing} missing. Messages that GHL would have sent: {document['automations']}."
+            f"{truth.missing} missing, {truth.unasked} contacts that nobody asked for."
         )
+        self.out.say(f"Messages that GHL would have sent: {document['automations']}.")
         rate = document["rate"]
         self.out.say(
             f"Pace: at most {rate['used']} requests in a window of {rate['window_s']:g} s, of {rate['limit']} allowed "

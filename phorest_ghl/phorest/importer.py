@@ -111,12 +111,15 @@ class Importer:
         return mark_walk_in(self._engine, self._client, self._writer(CLIENTS), batch_id=self._batch_id)
 
     def clients(self, *, full: bool = False) -> dict[str, ImportResult]:
-        """What the clients cron brings: branches, categories, clients and the walk-in placeholder."""
+        """What the clients cron brings: branches, categories, clients, the walk-in placeholder, and the staff.
+
+        The staff because an address of theirs is no contact point of a client who is somebody else (safety S12).
+        """
         upper = self._client.now()
         specs = (BRANCHES, CLIENT_CATEGORIES, CLIENTS)
         results = {spec.entity_type: self.run(spec, full=full, upper=upper) for spec in specs}
         self.mark_walk_in()
-        return results
+        return {**results, STAFF.entity_type: self.of_branches(STAFF, upper=upper)}
 
     def staff(self) -> dict[str, ImportResult]:
         """What the staff cron brings: branches, and the staff of each."""

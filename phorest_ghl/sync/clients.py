@@ -25,7 +25,7 @@ from phorest_ghl.sync.outcomes import Skipped, Tally
 from phorest_ghl.sync.plan import Plan, Planner
 from phorest_ghl.sync.projection import project
 from phorest_ghl.sync.registry import resolve_fields
-from phorest_ghl.sync.source import load_clients, load_countries, was_imported
+from phorest_ghl.sync.source import ClientRow, load_clients, load_countries, load_staff_names, was_imported
 from phorest_ghl.sync.summary import RunResult
 
 ENTITY = "client"
@@ -146,7 +146,7 @@ class ClientsSync:
             intents = self._ledger.open_intents(connection)
             if not intents:
                 return
-            found = people(load_clients(connection), load_countries(connection))
+            found = self._people(connection, load_clients(connection))
             grouped = self._households(found, self._ledger.mappings(connection), prepared)
         keeper = self._keeper(prepared)
         for member in (m for h in grouped if h.anchor is None and not h.wants_a_contact for m in h.members):
@@ -177,7 +177,7 @@ class ClientsSync:
 
     def _plan(self, connection: Connection, prepared: Prepared) -> Plan:
         clients = load_clients(connection)
-        found = people(clients, load_countries(connection))
+        found = self._people(connection, clients)
         mappings = self._ledger.mappings(connection)
         suppressed = self._suppressed(connection, found)
         planner = Planner(
@@ -191,6 +191,10 @@ class ClientsSync:
         )
         plan = planner.plan(project(h, self._keyring, suppressed) for h in self._households(found, mappings, prepared))
         return plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})
+
+    def _people(self, connection: Connection, clients: list[ClientRow]) -> list[Person]:
+        countries = load_countries(connection)
+        return people(clients, countries, load_staff_names(connection, countries))
 
     def _suppressed(self, connection: Connection, found: list[Person]) -> set[tuple[str, Channel]]:
         """The ledger's pairs in plain addresses, for those that clients have now."""

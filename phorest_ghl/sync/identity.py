@@ -4,7 +4,7 @@ Belongs here: who belongs together and who speaks for them. Pure. Does not: what
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 
@@ -70,8 +70,14 @@ def why_not_live(client: ClientRow) -> str | None:
     return next((reason for holds, reason in reasons if holds), None)
 
 
-def people(clients: Iterable[ClientRow], countries: Mapping[str, str]) -> list[Person]:
-    """Clients with their usable addresses; values shared by too many are dropped. The walk-in client is nobody."""
+def people(
+    clients: Iterable[ClientRow], countries: Mapping[str, str], staff: Mapping[str, frozenset[str]] | None = None
+) -> list[Person]:
+    """Clients with their usable addresses. The walk-in client is nobody.
+
+    Dropped are values that too many share, and values of the `staff` (folded names by address) whose name is another:
+    a client under a stylist's number would have the stylist texted (safety S12).
+    """
     fallback = next(iter(countries.values()), None)
     found = [
         Person(
@@ -86,9 +92,16 @@ def people(clients: Iterable[ClientRow], countries: Mapping[str, str]) -> list[P
     counted = (person for person in found if person.client.merged_to is None)
     uses = Counter(value for person in counted for value in (person.email, person.phone) if value)
     junk = {value for value, count in uses.items() if count > JUNK_THRESHOLD}
-    if not junk:
-        return found
-    return [Person(p.client, _unless(p.email, junk), _unless(p.phone, junk)) for p in found]
+    return [_usable(person, junk, staff or {}) for person in found]
+
+
+def _usable(person: Person, junk: Collection[str], staff: Mapping[str, frozenset[str]]) -> Person:
+    mine = normalise.folded_name(person.client.first_name, person.client.last_name)
+    email, phone = (
+        None if value is None or value in junk or mine not in staff.get(value, {mine}) else value
+        for value in (person.email, person.phone)
+    )
+    return person if (email, phone) == (person.email, person.phone) else Person(person.client, email, phone)
 
 
 def households(found: Sequence[Person], anchors: Mapping[str, str], *, group: bool = True) -> list[Household]:
@@ -150,7 +163,3 @@ def _rank(person: Person) -> tuple[bool, bool, int, datetime, str]:
         client.created_at or datetime.max.replace(tzinfo=UTC),
         client.phorest_id,
     )
-
-
-def _unless(value: str | None, junk: set[str]) -> str | None:
-    return None if value in junk else value

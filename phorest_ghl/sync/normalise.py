@@ -22,6 +22,11 @@ def name(value: str | None) -> str:
     return "" if _PLACEHOLDER.fullmatch(tidy) else tidy
 
 
+def folded_name(first: str | None, last: str | None) -> str:
+    """A full name for comparison: normalised, without case."""
+    return f"{name(first)} {name(last)}".strip().casefold()
+
+
 def email(value: str | None) -> str | None:
     """A syntactically valid address in lower case, or None. Deliverability is not looked up."""
     tidy = (value or "").strip()

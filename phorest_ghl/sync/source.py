@@ -3,6 +3,7 @@
 Belongs here: the queries of what was imported. Does not: what follows from it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -51,6 +52,20 @@ def load_countries(connection: Connection) -> dict[str, str]:
     rows = connection.execute(text("select phorest_id, country, time_zone from phorest_branches order by phorest_id"))
     found = {row.phorest_id: normalise.country(row.country, row.time_zone) for row in rows}
     return {branch: code for branch, code in found.items() if code}
+
+
+def load_staff_names(connection: Connection, countries: Mapping[str, str]) -> dict[str, frozenset[str]]:
+    """Who among the staff uses which address: folded full names by email and phone, archived staff included (S12)."""
+    rows = connection.execute(
+        text("select first_name, last_name, email, mobile, branch_id from phorest_staff where deleted_at is null")
+    )
+    found: dict[str, set[str]] = {}
+    for row in rows:
+        country = countries.get(row.branch_id or "", next(iter(countries.values()), None))
+        for address in (normalise.email(row.email), normalise.phone(row.mobile, country)):
+            if address:
+                found.setdefault(address, set()).add(normalise.folded_name(row.first_name, row.last_name))
+    return {address: frozenset(names) for address, names in found.items()}
 
 
 def was_imported(connection: Connection, entity_type: str) -> bool:

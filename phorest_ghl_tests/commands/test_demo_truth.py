@@ -33,12 +33,18 @@ def test_a_household_on_two_contacts_is_counted_as_twice() -> None:
 
 def test_a_client_without_a_contact_is_missing() -> None:
     truth = judge([client("a", email="a@example.test")], [{"id": "1", "email": "b@example.test"}])
-    assert truth == Truth(syncable=1, on_one_contact=0, twice=0, missing=1)
+    assert truth == Truth(syncable=1, on_one_contact=0, twice=0, missing=1, unasked=1)
     assert not truth.holds
 
 
 def test_clients_that_are_not_to_be_synced_do_not_count() -> None:
     assert judge([client("a", email="a@example.test", syncable=False)], []) == Truth(0, 0, 0, 0)
+
+
+def test_a_contact_of_a_client_that_is_not_to_be_synced_is_one_that_nobody_asked_for() -> None:
+    truth = judge([client("a", phone="+353861", syncable=False)], [{"id": "1", "phone": "+353861"}])
+    assert truth.unasked == 1
+    assert not truth.holds
 
 
 def test_emails_compare_without_case() -> None:

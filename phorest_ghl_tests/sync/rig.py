@@ -209,12 +209,6 @@ class Rig:
         assert sorted(held) == sorted(wanted), f"missing {wanted - set(held)}, too many {set(held) - wanted}"
 
 
-def without_staff(sandbox: Sandbox) -> None:
-    """Nobody of the staff is a client: this release does not import staff, so it cannot tell their addresses (S12)."""
-    for row in sandbox.truth("phorest/staff"):
-        sandbox.control("DELETE", f"/phorest/staff/{row['staffId']}")
-
-
 @contextmanager
 def opened(sandbox: Sandbox, database_url: str, **more: str) -> Generator[Rig]:
     """The product over a sandbox that runs already."""
@@ -226,7 +220,5 @@ def opened(sandbox: Sandbox, database_url: str, **more: str) -> Generator[Rig]:
 @contextmanager
 def installation(database_url: str, *, settings: Mapping[str, str] | None = None, **wanted: Any) -> Generator[Rig]:
     """A sandbox of its own with the product over it. `wanted` are options of the sandbox."""
-    with SandboxServer(options(**wanted)) as sandbox:
-        without_staff(sandbox)
-        with opened(sandbox, database_url, **(settings or {})) as rig:
-            yield rig
+    with SandboxServer(options(**wanted)) as sandbox, opened(sandbox, database_url, **(settings or {})) as rig:
+        yield rig

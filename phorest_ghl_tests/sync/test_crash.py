@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from phorest_ghl.sandbox.server import SandboxProcess
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.support.postgres_processes import wait_until
-from phorest_ghl_tests.sync.rig import Rig, environment, installation, opened, options, without_staff
+from phorest_ghl_tests.sync.rig import Rig, environment, installation, opened, options
 from phorest_ghl_tests.sync.victim import victim, wait_for
 
 pytestmark = pytest.mark.crash
@@ -122,7 +122,6 @@ def test_a_load_killed_again_and_again_ends_with_every_household_on_one_contact(
     wanted = options(clients=80 * KILLS, latency_ms=4, switches={"ghl_allow_duplicate_contact": duplicates})
     with ExitStack() as stack:
         sandbox = stack.enter_context(SandboxProcess(wanted))
-        without_staff(sandbox)
         rig = stack.enter_context(opened(sandbox, database.url))
         rig.load()
         rig.confirm()

@@ -14,7 +14,7 @@ import pytest
 
 from phorest_ghl.sandbox.server import SandboxProcess
 from phorest_ghl_tests.support.databases import Database
-from phorest_ghl_tests.sync.rig import Rig, Row, environment, opened, options, without_staff
+from phorest_ghl_tests.sync.rig import Rig, Row, environment, opened, options
 from phorest_ghl_tests.sync.victim import victim
 
 pytestmark = pytest.mark.crash
@@ -80,7 +80,6 @@ def test_what_people_are_promised_holds_whenever_the_run_is_killed(
     switches = {"ghl_allow_duplicate_contact": duplicates}
     with ExitStack() as stack:
         sandbox = stack.enter_context(SandboxProcess(options(clients=300, latency_ms=6, switches=switches)))
-        without_staff(sandbox)
         if duplicates:  # everybody has a contact of their own there, so a household is one client
             apart(sandbox, numbers)
         rig = stack.enter_context(opened(sandbox, database.url))

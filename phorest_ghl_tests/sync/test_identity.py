@@ -127,3 +127,14 @@ def test_s13_the_speaker_stays_although_somebody_else_would_rank_higher() -> Non
 )
 def test_why_a_client_gets_no_contact_of_its_own(flag: dict[str, object], reason: str | None) -> None:
     assert why_not_live(client(**flag)) == reason
+
+
+def test_s12_a_staff_members_number_is_no_contact_point_of_a_client_of_another_name() -> None:
+    clients = [
+        client(first_name="Aoife", last_name="Byrne", mobile="087 123 4567"),
+        client(first_name="Niamh", last_name="Kelly", mobile="087 123 4567", email="niamh@example.com"),
+    ]
+    staff = {"+353871234567": frozenset({"niamh kelly"})}
+    stranger, herself = people(clients, COUNTRIES, staff)
+    assert stranger.phone is None
+    assert (herself.phone, herself.email) == ("+353871234567", "niamh@example.com")

@@ -14,7 +14,7 @@ from phorest_ghl.settings import load_settings
 from phorest_ghl.sync.summary import RunResult
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.support.postgres_processes import kill_postmaster, wait_until
-from phorest_ghl_tests.sync.rig import RETRY, Rig, environment, opened, options, without_staff
+from phorest_ghl_tests.sync.rig import RETRY, Rig, environment, opened, options
 
 pytestmark = pytest.mark.crash
 
@@ -46,7 +46,6 @@ class Background:
 def test_a_run_outlives_a_kill_of_postgresql_and_its_restart(state_dir: Path, duplicates: bool) -> None:  # noqa: FBT001
     wanted = options(clients=150, latency_ms=20, switches={"ghl_allow_duplicate_contact": duplicates})
     with SandboxServer(wanted) as sandbox:
-        without_staff(sandbox)
         environ = environment(sandbox, "", PHOREST_GHL_STATE_DIR=str(state_dir), GHL_RATE_LIMIT="20")
         with open_runtime(load_settings(environ, None), retry=RETRY) as runtime:
             rig = Rig(sandbox, runtime)
@@ -75,7 +74,6 @@ def test_a_run_during_which_ghl_goes_away_is_completed_by_the_next_one(
 ) -> None:  # fmt: skip
     switches = {"ghl_allow_duplicate_contact": duplicates}
     with SandboxProcess(options(clients=150, latency_ms=20, state=tmp_path / "salon", switches=switches)) as sandbox:
-        without_staff(sandbox)
         with opened(sandbox, database.url, GHL_RATE_LIMIT="20") as rig:
             rig.load()
             rig.confirm()
