@@ -73,24 +73,26 @@ def test_a_run_during_which_ghl_goes_away_is_completed_by_the_next_one(
     database: Database, tmp_path: Path, duplicates: bool  # noqa: FBT001
 ) -> None:  # fmt: skip
     switches = {"ghl_allow_duplicate_contact": duplicates}
-    with SandboxProcess(options(clients=150, latency_ms=20, state=tmp_path / "salon", switches=switches)) as sandbox:
-        with opened(sandbox, database.url, GHL_RATE_LIMIT="20") as rig:
-            rig.load()
-            rig.confirm()
-            run = Background(rig.apply)
-            wait_until(lambda: len(rig.contacts()) >= 10)
-            sandbox.kill()
-            run.ended()
-            sandbox.start()
-            held = len(rig.contacts())
-            assert 10 <= held < len({row["truth"]["household"] for row in rig.clients(syncable=True)})
-            # The run ended early, in order: every item has its outcome, and why it ended is a sentence.
-            assert run.error is None
-            assert run.result is not None
-            assert sum(run.result.outcomes.values()) == run.result.total
-            assert "GoHighLevel gave no answer" in str(run.result.error)
-            assert run.result.outcomes["deferred"] > 0
-            second = rig.run()
-            assert second.outcomes["failed"] == second.outcomes["rejected"] == 0
-            rig.check_everyone_is_on_one_contact(grouped=not duplicates)
-            assert rig.plan().changes == ()
+    with (
+        SandboxProcess(options(clients=150, latency_ms=20, state=tmp_path / "salon", switches=switches)) as sandbox,
+        opened(sandbox, database.url, GHL_RATE_LIMIT="20") as rig,
+    ):
+        rig.load()
+        rig.confirm()
+        run = Background(rig.apply)
+        wait_until(lambda: len(rig.contacts()) >= 10)
+        sandbox.kill()
+        run.ended()
+        sandbox.start()
+        held = len(rig.contacts())
+        assert 10 <= held < len({row["truth"]["household"] for row in rig.clients(syncable=True)})
+        # The run ended early, in order: every item has its outcome, and why it ended is a sentence.
+        assert run.error is None
+        assert run.result is not None
+        assert sum(run.result.outcomes.values()) == run.result.total
+        assert "GoHighLevel gave no answer" in str(run.result.error)
+        assert run.result.outcomes["deferred"] > 0
+        second = rig.run()
+        assert second.outcomes["failed"] == second.outcomes["rejected"] == 0
+        rig.check_everyone_is_on_one_contact(grouped=not duplicates)
+        assert rig.plan().changes == ()
