@@ -11,6 +11,8 @@ from typing import Any, cast
 
 from phorest_ghl.sandbox.store import as_list
 
+_COUNT = re.compile(r"[0-9]{1,9}")
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,9})?")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 
@@ -38,6 +40,7 @@ BOOL = Field("a boolean value")
 BOOL_OR_NULL = Field("a boolean value", nullable=True)
 NUMBER = Field("a number conforming to the specified constraints")
 INTEGER = Field("an integer")
+COUNT = Field("a number string")
 STRINGS = Field("an array of strings")
 OBJECTS = Field("an array of objects")
 OBJECT = Field("an object")
@@ -101,7 +104,7 @@ def query_violations(shape: Shape, query: Sequence[tuple[str, str]]) -> list[str
         kind = shape[plain].kind if plain in shape else ""
         if kind == STRINGS.kind:
             values.setdefault(plain, []).append(text)
-        elif kind == NUMBER.kind and re.fullmatch(r"-?\d+(\.\d+)?", text):
+        elif kind == NUMBER.kind and _NUMBER.fullmatch(text):
             values[plain] = float(text)
         elif kind == BOOL.kind and text in {"true", "false"}:
             values[plain] = text == "true"
@@ -120,6 +123,7 @@ _TESTS: dict[str, Callable[[Any], bool]] = {
     BOOL.kind: lambda value: isinstance(value, bool),
     NUMBER.kind: lambda value: isinstance(value, int | float) and not isinstance(value, bool),
     INTEGER.kind: lambda value: isinstance(value, int) and not isinstance(value, bool),
+    COUNT.kind: lambda value: isinstance(value, str) and _COUNT.fullmatch(value) is not None,
     STRINGS.kind: _is_list_of(str),
     OBJECTS.kind: _is_list_of(dict),
     VALUES.kind: lambda value: isinstance(value, list),

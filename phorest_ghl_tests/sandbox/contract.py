@@ -149,6 +149,7 @@ def tour(version: str, **options: Any) -> Recorder:
 
     key = _tour_contacts(drive, call, version)
     _tour_location(drive, call)
+    _tour_refusals(drive, call, version)
     _tour_events(drive, lambda *given, **named: call(*given, **{"on": calendars} | named), key)
     call("DELETE", f"/contacts/{key}")
     _tour_oauth(drive, version)
@@ -259,6 +260,21 @@ def _tour_location(drive: Driver, call: Any) -> None:
     call("GET", f"/users/{next(iter(drive.world.ghl['users'].rows))}")
 
 
+def _tour_refusals(drive: Driver, call: Any, version: str) -> None:
+    """What the specs declare wrongly or not at all."""
+    where = {"locationId": drive.location}
+    call("POST", "/contacts/search", where)
+    call("GET", "/contacts/search/duplicate", locationId=drive.location, nonsense=1)
+    call("GET", "/users/")
+    call("GET", "/users/search", companyId="another")
+    call("POST", "/contacts/bulk/business", where | {"ids": ["x" * 51], "businessId": "B"})
+    for path, body in (
+        ("/contacts/bulk/tags/update/add", where | {"contacts": [], "tags": []}),
+        ("/contacts/bulk/business", where | {"ids": [], "businessId": "B"}),
+    ):
+        drive.ghl("POST", path, body, token="pit-bad", version=version)
+
+
 def _tour_events(drive: Driver, call: Any, contact: str) -> None:
     where = {"locationId": drive.location}
     calendar, user = (next(iter(drive.world.ghl[name].rows)) for name in ("calendars", "users"))
@@ -269,6 +285,8 @@ def _tour_events(drive: Driver, call: Any, contact: str) -> None:
         | {"calendarId": calendar, "contactId": contact, "startTime": "2030-06-03T10:00:00+01:00", "title": "Cut"}
     )
     event = call("POST", "/calendars/events/appointments", body)["id"]
+    call("POST", "/calendars/events/appointments", {"nonsense": 1})
+    call("POST", "/calendars/events/appointments", body | {"ignoreFreeSlotValidation": False})
     path = f"/calendars/events/appointments/{event}"
     call("GET", path)
     call("PUT", path, silent | {"appointmentStatus": "showed", "endTime": "2030-06-03T11:00:00+01:00"})
@@ -288,6 +306,8 @@ def _tour_events(drive: Driver, call: Any, contact: str) -> None:
     }
     block = call("POST", "/calendars/events/block-slots", slot)["id"]
     call("PUT", f"/calendars/events/block-slots/{block}", where | {"calendarId": calendar, "title": "Tea"})
+    of_a_user = {name: value for name, value in slot.items() if name != "calendarId"} | {"assignedUserId": user}
+    call("POST", "/calendars/events/block-slots", of_a_user)
     call("GET", "/calendars/blocked-slots", **span)
     for key in (block, event):
         call("DELETE", f"/calendars/events/{key}", {})

@@ -10,7 +10,7 @@ from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply
 from phorest_ghl.sandbox.world import World
 
-BUSINESS = {"locationId": w.STR.needed(), "limit": w.STR, "skip": w.STR, "query": w.STR}
+BUSINESS = {"locationId": w.STR.needed(), "limit": w.COUNT, "skip": w.COUNT, "query": w.STR}
 LIST = {"locationId": w.STR.needed(), "startAfterId": w.STR, "startAfter": w.NUMBER, "query": w.STR, "limit": w.NUMBER}
 
 
@@ -122,9 +122,9 @@ def remove(call: Call) -> Reply:
 
 def listing(call: Call) -> Reply:
     """The deprecated list: newest first, at most 100, continued by `startAfter` and `startAfterId`."""
-    limit = int(call.request.param("limit") or 20)
-    if not 1 <= limit <= 100:
-        refuse(422, ["limit must not be greater than 100"])
+    limit = float(call.request.param("limit") or 20)
+    if not 1 <= limit <= 100 or not limit.is_integer():
+        refuse(422, ["limit must be an integer number and must not be greater than 100"])
     query = (call.request.param("query") or "").lower()
     seen = call.world.contacts.catch_up(call.world.clock.seconds())
     rows = sorted(
@@ -134,7 +134,7 @@ def listing(call: Call) -> Reply:
     after, after_id = call.request.param("startAfter"), call.request.param("startAfterId")
     if after and after_id:
         rows = [row for row in rows if (-row["addedMs"], row["id"]) > (-int(float(after)), after_id)]
-    shown = rows[:limit]
+    shown = rows[: int(limit)]
     last = shown[-1] if len(rows) > limit else None
     meta = {
         "total": total, "nextPageUrl": None, "startAfterId": last and last["id"],
@@ -153,8 +153,6 @@ def listing(call: Call) -> Reply:
 def of_business(call: Call) -> Reply:
     """Contacts of one business, by words, `limit` (25) and `skip`."""
     limit, skip = (call.request.param(name) or default for name, default in (("limit", "25"), ("skip", "0")))
-    if not limit.isdecimal() or not skip.isdecimal():
-        refuse(422, ["limit and skip must be number strings"])
     query = (call.request.param("query") or "").lower()
     rows = [
         row

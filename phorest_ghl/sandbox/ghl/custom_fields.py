@@ -17,7 +17,7 @@ DATA_TYPES = frozenset({
 })  # fmt: skip
 _UPDATE: w.Shape = {
     "name": w.STR.needed(), "placeholder": w.STR, "acceptedFormat": w.STRINGS, "isMultipleFile": w.BOOL,
-    "maxNumberOfFiles": w.NUMBER, "textBoxListOptions": w.OBJECTS, "position": w.NUMBER,
+    "maxNumberOfFiles": w.NUMBER, "textBoxListOptions": w.list_of(label=w.STR, prefillValue=w.STR), "position": w.NUMBER,
     "model": w.choice("contact", "opportunity"), "options": w.STRINGS, "parentId": w.STR,
 }  # fmt: skip
 _CREATE: w.Shape = {**_UPDATE, "dataType": w.STR.needed()}

@@ -8,7 +8,7 @@ from phorest_ghl.sandbox.ghl.common import Call, get, refuse
 from phorest_ghl.sandbox.wire import Reply
 
 _SEARCH: w.Shape = {
-    "companyId": w.STR.needed(), "query": w.STR, "skip": w.STR, "limit": w.STR, "locationId": w.STR, "type": w.STR,
+    "companyId": w.STR.needed(), "query": w.STR, "skip": w.COUNT, "limit": w.COUNT, "locationId": w.STR, "type": w.STR,
     "role": w.STR, "ids": w.STR, "sort": w.STR, "sortDirection": w.STR, "enabled2waySync": w.BOOL,
 }  # fmt: skip
 

@@ -372,3 +372,9 @@ def test_the_deprecated_list_pages_by_start_after_and_lower_cases_names(drive: D
         query |= {"startAfterId": page["meta"]["startAfterId"], "startAfter": page["meta"]["startAfter"]}
     assert len(seen) == 7
     assert set(seen) == keys
+
+
+@pytest.mark.parametrize("query", [{"limit": "2.5"}, {"limit": "0"}, {"startAfter": "9" * 400, "startAfterId": "x"}])
+def test_a_page_of_the_old_list_that_is_no_whole_number_is_a_complaint(drive: Driver, query: dict[str, str]) -> None:
+    drive.contact(email="a@example.com")
+    assert drive.ghl("GET", "/contacts/", query={"locationId": drive.location, **query}).status == 422
