@@ -6,9 +6,16 @@ Belongs here: `NAME=value` pairs. Does not belong here: reading them.
 from phorest_ghl.sandbox.phorest.gate import PREFIX
 from phorest_ghl.sandbox.world import World
 
+VENDORS_WINDOW_S = 10.0  # facts/ghl-api §4
+
 
 def settings_for(world: World, url: str) -> dict[str, str]:
-    """Settings by name; the secrets among them are invented and open nothing else."""
+    """Settings by name; the secrets among them are invented and open nothing else.
+
+    GHL's window is among them where it is not the vendor's 10 s, so that the product paces by the same one.
+    """
+    window = world.switches.ghl_rate_window_s
+    pace = {} if window == VENDORS_WINDOW_S else {"GHL_RATE_WINDOW_S": f"{window}"}
     branch = next(iter(world.phorest["branches"].rows.values()))
     users = list(world.ghl["users"].rows)
     return {
@@ -23,4 +30,5 @@ def settings_for(world: World, url: str) -> dict[str, str]:
         "GHL_DEFAULT_CALENDAR_ID": next(iter(world.ghl["calendars"].rows)),
         "GHL_DEFAULT_USER_ID": users[0],
         "SALON_TIMEZONE": branch["timeZone"],
+        **pace,
     }

@@ -9,6 +9,9 @@ import pytest
 from phorest_ghl.sandbox.__main__ import read_options
 from phorest_ghl.sandbox.options import SandboxOptions, Switches
 from phorest_ghl.sandbox.server import arguments
+from phorest_ghl.sandbox.settings import settings_for
+from phorest_ghl.sandbox.world import World
+from phorest_ghl.settings import load_settings
 
 
 @pytest.mark.parametrize(
@@ -61,3 +64,16 @@ def test_a_process_gets_exactly_the_options_it_was_given(tmp_path: Path) -> None
         state=tmp_path, now=datetime(2026, 1, 31, 9, tzinfo=UTC), switches={"ghl_window": "sliding"},
     )  # fmt: skip
     assert read_options(arguments(options, options.port)) == options
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"branches": 2}, {"rate_window_s": 0.5}, {"switches": {"ghl_rate_window_s": 2.5}}]
+)
+def test_the_product_takes_every_printed_setting_and_paces_by_the_sandboxes_window(options: dict[str, Any]) -> None:
+    world = World(SandboxOptions(clients=5, months=0, **options))
+    printed = settings_for(world, "http://127.0.0.1:4711")
+    taken = load_settings(printed, env_file=None)
+    assert taken.ghl_rate_window_s == world.switches.ghl_rate_window_s
+    assert ("GHL_RATE_WINDOW_S" in printed) == (taken.ghl_rate_window_s != 10.0)
+    assert taken.secret("GHL_PRIVATE_TOKEN") == world.credentials.ghl_token
+    assert taken.zone.key == "Europe/Dublin"
