@@ -62,6 +62,11 @@ def start_database(settings: Settings) -> Urls:
     return Urls(server.url(DATABASE), dagster_url(server.url(DAGSTER_DATABASE)))
 
 
+def libpq_url(url: str) -> str:
+    """A database's URL as libpq and psql read it, the password included."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
 def keyring(settings: Settings) -> Keyring:
     """The keyring of PHOREST_GHL_HASH_KEY, which is base64 text. Raises SettingsError."""
     encoded = settings.secret("PHOREST_GHL_HASH_KEY")
@@ -144,7 +149,7 @@ class Runtime:
         return ApiVersion(self.settings.ghl_api_version)
 
     def _budget(self, key: str, limits: Limits) -> PostgresBudget:
-        dsn = make_url(self.urls.ours).set(drivername="postgresql").render_as_string(hide_password=False)
+        dsn = libpq_url(self.urls.ours)
         if self.settings.salon:
             dsn = make_conninfo(dsn, options=f"-c search_path={self.settings.salon}")
         budget = PostgresBudget(dsn, key, limits)

@@ -155,6 +155,18 @@ def stop_database() -> None:
     _leave(command)
 
 
+@app.command("database-url")
+def database_url() -> None:
+    """Print the database's address for psql; starts the embedded server if it is not running."""
+    from phorest_ghl.assembly import libpq_url, start_database  # noqa: PLC0415 - commands load only what they need
+
+    def command() -> Exit:
+        sys.stdout.write(libpq_url(start_database(_settings()).ours) + "\n")
+        return Exit.WELL
+
+    _leave(command)
+
+
 @app.command("settings-example")
 def settings_example() -> None:
     """Print .env.example, made from the settings there are."""

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO
 from urllib.error import URLError
@@ -59,18 +59,7 @@ def free_port(wanted: int) -> int:
 
 def run_job(job: str, *, env: Mapping[str, str], cwd: Path, log: Path) -> int:
     """Run a job to its end in a process of its own, as the daemon would; its exit code. Its output goes to `log`."""
-    command = ["job", "execute", "-m", "phorest_ghl.definitions", "-j", job]
-    return _run(command, env=env, cwd=cwd, log=log)
-
-
-def materialize(assets: str, *, env: Mapping[str, str], cwd: Path, log: Path) -> int:
-    """Materialize assets, by a selection, to the end in a process of their own; its exit code."""
-    return _run(
-        ["asset", "materialize", "-m", "phorest_ghl.definitions", "--select", assets], env=env, cwd=cwd, log=log
-    )
-
-
-def _run(arguments: Sequence[str], *, env: Mapping[str, str], cwd: Path, log: Path) -> int:
+    arguments = ["job", "execute", "-m", "phorest_ghl.definitions", "-j", job]
     with log.open("ab") as output:
         return subprocess.run(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "dagster", *arguments], env=env, cwd=cwd, stdout=output, stderr=output, check=False
