@@ -253,7 +253,7 @@ def _phorest_id(spec: ImportSpec, row: object) -> str | None:
     if not isinstance(row, dict):
         return None
     found = next((value for name in spec.id_fields if (value := cast("Json", row).get(name))), None)
-    return found if isinstance(found, str) else None
+    return cast("str", _without_nul(found)) if isinstance(found, str) else None  # it is named in work items
 
 
 def _lacks_id(spec: ImportSpec, embedded: BaseModel | None) -> bool:

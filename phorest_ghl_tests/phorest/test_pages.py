@@ -264,3 +264,8 @@ def test_bytes_are_never_an_error_of_another_kind(sent: bytes) -> None:
 def test_the_document_of_a_patched_page_is_json_that_anybody_reads() -> None:
     page = parse_page(CLIENTS, body(wire(birthDate="soon")))
     assert orjson.loads(page.document)[0][RAW_KEY]["birthDate"] == "soon"
+
+
+def test_a_row_whose_very_id_holds_a_nul_is_set_aside_under_a_name_that_postgresql_can_keep() -> None:
+    page = parse_page(CLIENTS, body({"clientId": "\0", "version": None}))
+    assert [row.phorest_id for row in page.set_aside] == ["\ufffd"]
