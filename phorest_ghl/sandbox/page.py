@@ -36,7 +36,7 @@ def page(world: World, observed: Observed) -> Reply:
         f"<div><h2>Messages by trigger</h2>{_numbers(sent['sent_by_trigger'])}</div>"
         f"</section><h2>Requests</h2>{_apis(report['apis'])}"
         f"<h2>The last requests</h2>{_table(('at', 'api', 'method', 'route', 'status'), reversed(report['recent'][-15:]))}"
-        f"<h2>The last messages</h2>{_table(('at', 'contact', 'channel', 'workflow', 'reason'), _last_runs(world))}"
+        f"<h2>The last messages</h2>{_table(('at', 'contact', 'channel', 'workflow', 'reason'), world.automations.last(15))}"
     )
     clock = world.clock.now().isoformat(timespec="seconds")
     refresh = "<meta http-equiv=refresh content=5>"
@@ -68,7 +68,3 @@ def _table(columns: Sequence[str], rows: Iterable[Row]) -> str:
 def _cell(name: str, value: object) -> str:
     bad = name == "status" and isinstance(value, int) and value >= 400
     return f"<td{' class=bad' if bad else ''}>{escape('' if value is None else str(value))}"
-
-
-def _last_runs(world: World) -> list[Row]:
-    return list(world.automations.runs())[-15:][::-1]

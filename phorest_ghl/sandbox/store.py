@@ -136,5 +136,6 @@ class Store:
         found = self._blobs.get(key)
         if found is None:
             row = self.rows[key]
-            found = self._blobs[key] = orjson.dumps(row if shape is None else shape(row))
+            # orjson keeps its working buffer, ten times what a row needs; the copy is as large as its content.
+            found = self._blobs[key] = bytes(memoryview(orjson.dumps(row if shape is None else shape(row))))
         return found

@@ -142,7 +142,7 @@ class Webhooks:
             return
         envelope = {"type": kind, "locationId": self._location, "appId": self._app_id, "versionId": self._app_id}
         stamp = {"timestamp": exact_instant(self._clock.now()), "webhookId": uuid_text(self._rng)}
-        body = orjson.dumps(envelope | payload | stamp)
+        body = bytes(memoryview(orjson.dumps(envelope | payload | stamp)))  # it may wait long; see Store.blob
         copies = 2 if self._rng.random() < config.get("duplicate", 0.0) else 1
         self.pending.extend([(config["url"], body)] * copies)
 

@@ -199,6 +199,7 @@ class World:
             self.settings,
             self.log,
             self.automations.log,
+            self.automations.not_run,
         )
         stores = {store.name: store for store in kept}
         for (name, key), row in latest.items():

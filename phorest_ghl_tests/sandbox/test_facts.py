@@ -204,7 +204,7 @@ def _wrapped(drive: Driver) -> bool:
 
 def _silent(drive: Driver) -> bool:
     _book(drive, toNotify=False)
-    return drive.runs(trigger="appointment") == [] and drive.world.automations.not_run["toNotify false"] == 1
+    return drive.runs(trigger="appointment") == [] and drive.world.automations.not_run.counts["toNotify false"] == 1
 
 
 GHL: dict[str, Check] = {

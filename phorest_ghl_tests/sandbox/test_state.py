@@ -19,6 +19,7 @@ def _everything(world: World) -> dict[str, Any]:
     stores = {**world.phorest, **{f"ghl {name}": store for name, store in world.ghl.items()}, "live": world.log}
     found: dict[str, Any] = {name: dict(store.rows) for name, store in stores.items()}
     found["automations"] = list(world.automations.runs())
+    found["summary"] = world.automations.summary()
     found["workflows"] = world.automations.workflows()
     return found
 
@@ -29,6 +30,7 @@ def _busy(folder: Path) -> contract.Recorder:
         drive.contact(firstName=f"C{turn}", email=f"c{turn}@example.com", tags=["vip"])
     drive.control("POST", "/live", {"count": 60, "seed": 3})
     drive.control("POST", "/workflows", {"unfiltered": "paused"})
+    drive.contact(firstName="Paused", tags=["vip"])
     return drive
 
 
