@@ -36,7 +36,7 @@ FIRST_DAY = date(2000, 1, 1)
 """Before any sale: the filter by date is the sale's, and a sale of years ago may be voided today."""
 CHUNK_ROWS = 2_000
 _CAUSE = "import"
-_NULL = "\\u0000"  # as orjson writes it; jsonb has no place for it
+_REPLACEMENT = "\ufffd"  # for what is no UTF-8, and for NUL, which PostgreSQL's text has no place for
 
 
 @dataclass
@@ -160,7 +160,7 @@ class PurchaseImporter:
             return in_transaction(self._engine, one_by_one)
 
     def _send(self, connection: Connection, items: list[dict[str, Any]], branch: Branch) -> Written:
-        document = orjson.dumps(items).decode().replace(_NULL, "\ufffd")
+        document = orjson.dumps(items).decode()
         return self._writer.write(connection, document, batch_id=self._batch_id, branch_id=branch.branch_id)
 
 
@@ -184,7 +184,10 @@ def _chunks(path: Path) -> Iterator[list[dict[str, str]]]:
         with reader:
             for frame in reader:
                 records = cast("list[dict[str, str]]", frame.to_dict("records"))
-                yield [{name: value for name, value in record.items() if value} for record in records]
+                yield [
+                    {name: value.replace("\0", _REPLACEMENT) for name, value in record.items() if value}
+                    for record in records
+                ]
     except (pd.errors.EmptyDataError, pd.errors.ParserError):
         raise ExportFailed(
             "The file of Phorest's export of sales is no CSV from beginning to end. What could be read was imported, the "
@@ -200,7 +203,8 @@ def _items(records: list[dict[str, str]], file: _File) -> tuple[list[dict[str, A
         item, odd = Purchase.of_line(record)
         file.odd.update(odd)
         if isinstance(item, str):
-            set_aside[record.get("transaction_item_id") or f"row {file.rows + position}"] = item
+            place = record.get("transaction_item_id") or f"row {file.rows + position}"
+            set_aside[place] = item
         else:
             items.append({**item.columns(), RAW_KEY: record})
     return items, set_aside

@@ -161,11 +161,11 @@ def load(plain: Salon, content: bytes, **job: Any) -> ImportResult:
 
 
 def test_bytes_that_are_no_utf_8_cost_a_character_and_no_row(plain: Salon) -> None:
-    content = (HEAD + line("A", text="Cut \xa7 blow") + line("B", text="\x00")).encode("latin-1")
+    content = (HEAD + line("A", text="Cut \xa7 blow") + line("B", text="\x00\\u0000")).encode("latin-1")
     assert load(plain, content, totalRows=2).complete
     held = plain.held("phorest_purchases")
     assert held["A"]["description"] == "Cut \ufffd blow"
-    assert set(held) == {"A", "B"}
+    assert held["B"]["description"] == "\ufffd\\u0000"
 
 
 def test_of_a_doubled_row_the_newer_one_stays_whatever_their_order_or_distance(
@@ -195,6 +195,13 @@ def test_a_line_without_an_id_is_set_aside_and_an_odd_value_only_left_out(plain:
     assert held["A"]["raw"]["total_amount"] == "a lot"
     ((item),) = plain.rows("select phorest_id, reason from work_items")
     assert item == {"phorest_id": "row 0", "reason": "the line has no usable transaction_item_id"}
+
+
+def test_an_id_that_no_text_can_hold_is_named_without_what_cannot_be_held(plain: Salon) -> None:
+    content = HEAD + line("A\0", total="1e400000") + f"{line('B')}".replace("1,B", ",B\0") + line("C")
+    result = load(plain, content.encode(), totalRows=3)
+    assert result.set_aside == ("A\ufffd", "B\ufffd")
+    assert set(plain.held("phorest_purchases")) == {"C"}
 
 
 def test_a_value_that_postgresql_refuses_sets_its_row_aside(plain: Salon) -> None:
