@@ -16,7 +16,7 @@ body{font:15px/1.45 system-ui,sans-serif;max-width:1100px;margin:2rem auto;paddi
 h1{font-size:1.4rem}h2{font-size:1.05rem;margin:1.6rem 0 .4rem}section{display:grid;grid-template-columns:1fr 1fr;gap:0
 2rem} table{border-collapse:collapse;width:100%;background:#fff}td,th{padding:.2rem .6rem;border-bottom:1px solid
 #eee;text-align:left}
-td.n{text-align:right;font-variant-numeric:tabular-nums}.bad{color:#b00020}code{background:#eee;padding:0 .25rem}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}.bad{color:#b00020}code{background:#eee;padding:0 .25rem}
 @media(max-width:700px){section{grid-template-columns:1fr}}
 """
 
@@ -31,7 +31,8 @@ def page(world: World, observed: Observed) -> Reply:
     }
     body = (
         "<section>"
-        f"<div><h2>Phorest</h2>{_numbers(counts['phorest'])}</div><div><h2>GoHighLevel</h2>{_numbers(counts['ghl'])}</div>"
+        f"<div><h2>Phorest</h2>{_numbers(counts['phorest'], 'phorest')}</div>"
+        f"<div><h2>GoHighLevel</h2>{_numbers(counts['ghl'], 'ghl')}</div>"
         f"<div><h2>Messages</h2>{_numbers(messages)}</div>"
         f"<div><h2>Messages by trigger</h2>{_numbers(sent['sent_by_trigger'])}</div>"
         f"</section><h2>Requests</h2>{_apis(report['apis'])}"
@@ -46,15 +47,22 @@ def page(world: World, observed: Observed) -> Reply:
     return Reply(200, (head + intro + hint + body).encode(), media="text/html; charset=utf-8")
 
 
-def _numbers(counts: Mapping[str, int]) -> str:
-    shown = {name.replace("_", " "): count for name, count in counts.items() if count}
-    rows = "".join(f"<tr><td>{escape(name)}<td class=n>{count:,}" for name, count in shown.items())
+def _numbers(counts: Mapping[str, int], side: str = "") -> str:
+    """Counts; those of a vendor's kinds lead to the rows themselves."""
+    rows = "".join(f"<tr><td>{_named(name, side)}<td class=n>{count:,}" for name, count in counts.items() if count)
     return f"<table>{rows or '<tr><td>nothing yet'}</table>"
+
+
+def _named(name: str, side: str) -> str:
+    shown = escape(name.replace("_", " "))
+    if not side or name == "syncable_clients":  # a share of the clients, no kind of its own
+        return shown
+    return f"<a href=/__sandbox__/{side}/{escape(name.replace('_', '-'))}>{shown}</a>"
 
 
 def _apis(apis: Mapping[str, Row]) -> str:
     columns = ("requests", "rejected_429", "most_in_window", "window_s")
-    head = "".join(f"<th>{escape(name.replace('_', ' '))}" for name in ("API", *columns))
+    head = "<th>API" + "".join(f"<th class=n>{escape(name.replace('_', ' '))}" for name in columns)
     lines = [(api, "".join(f"<td class=n>{row[name]:,}" for name in columns)) for api, row in apis.items()]
     return f"<table><tr>{head}{''.join(f'<tr><td>{escape(api)}{cells}' for api, cells in lines)}</table>"
 

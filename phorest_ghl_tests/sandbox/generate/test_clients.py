@@ -95,3 +95,13 @@ def test_fifteen_thousand_clients_are_ready_well_under_five_seconds() -> None:
     start = time.process_time()
     World(SandboxOptions(clients=15_000, months=0))
     assert time.process_time() - start < 3.0
+
+
+def test_two_branches_lie_in_two_zones_with_phones_of_their_own_countries() -> None:
+    drive = Driver(clients=200, branches=3, months=1)
+    branches = drive.phorest("GET", "/branch").json["_embedded"]["branches"]
+    assert [row["timeZone"] for row in branches] == ["Europe/Dublin", "America/Toronto", "Europe/Dublin"]
+    homes = {row["branchId"] for row in drive.world.appointments.rows.values()}
+    assert homes == {row["branchId"] for row in branches}, "each branch has a diary"
+    truths = [row["truth"]["phone"] or "" for row in drive.control("GET", "/phorest/clients").json]
+    assert {"+353", "+1"} <= {"+1" if phone.startswith("+1") else phone[:4] for phone in truths}
