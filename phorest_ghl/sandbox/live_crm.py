@@ -35,7 +35,7 @@ class CrmEvents:
         rows = [row for row in self.world.contacts.rows.values() if test(row)]
         return rng.choice(rows) if rows else None
 
-    def _touch(self, row: Row, conclude: str, **changed: object) -> Event:
+    def _touch(self, row: Row, conclude: str, expect: Row, **changed: object) -> Event:
         self.acts.edit("ghl", self.world.contacts, row["id"], changed)
         before = {name: row.get(name) for name in changed}
         return {
@@ -44,7 +44,7 @@ class CrmEvents:
             "before": before,
             "after": changed,
             "conclude": conclude,
-            "expect": {},
+            "expect": expect,
         }
 
     def _ghl_opt_out(self, rng: Random) -> Event | None:
@@ -59,26 +59,23 @@ class CrmEvents:
             **row["dndSettings"],
             channel: {"status": status, "message": "STOP" if status == "permanent" else "asked at the desk"},
         }
-        return self._touch(
-            row, f"an opt-out of {channel} by a person: it stays, and goes home to Phorest", dndSettings=settings
-        )
+        conclude = f"an opt-out of {channel} by a person: it stays, and goes home to Phorest"
+        return self._touch(row, conclude, {"channel": channel, "status": status}, dndSettings=settings)
 
     def _ghl_edited(self, rng: Random) -> Event | None:
         row = self._contact(rng, lambda row: bool(row.get("firstName")))
-        return (
-            None
-            if row is None
-            else self._touch(row, "a person's edit: kept, and reported", firstName=f"{row['firstName']} (VIP)")
-        )
+        if row is None:
+            return None
+        name = f"{row['firstName']} (VIP)"
+        return self._touch(row, "a person's edit: kept, and reported", {"firstName": name}, firstName=name)
 
     def _ghl_tag_removed(self, rng: Random) -> Event | None:
         row = self._contact(rng, lambda row: bool(row["tags"]))
         if row is None:
             return None
         gone = rng.choice(row["tags"])
-        return self._touch(
-            row, f"the tag {gone} was taken off on purpose", tags=[tag for tag in row["tags"] if tag != gone]
-        )
+        conclude = f"the tag {gone} was taken off on purpose: never put on again"
+        return self._touch(row, conclude, {"without": gone}, tags=[tag for tag in row["tags"] if tag != gone])
 
     def _ghl_note_deleted(self, rng: Random) -> Event | None:
         notes = self.world.ghl["notes"]
@@ -88,7 +85,9 @@ class CrmEvents:
         row = notes.remove(key)
         assert row is not None
         conclude = "a note a person deleted: never written again"
-        return {"side": "ghl", "note": key, "contact": row["contactId"], "conclude": conclude, "expect": {}}
+        return {
+            "side": "ghl", "note": key, "contact": row["contactId"], "conclude": conclude, "expect": {"written_again": False},
+        }  # fmt: skip
 
     def _ghl_no_show(self, rng: Random) -> Event | None:
         now = self.world.clock.seconds() * 1_000
@@ -122,7 +121,10 @@ class CrmEvents:
             "ghl", self.world.ghl["events"], row["id"], {"startMs": row["startMs"] + hour, "endMs": row["endMs"] + hour}
         )
         conclude = "a person moved our event: Phorest's time is the true one"
-        return {"side": "ghl", "event": row["id"], "contact": row["contactId"], "conclude": conclude, "expect": {}}
+        return {
+            "side": "ghl", "event": row["id"], "contact": row["contactId"], "conclude": conclude,
+            "expect": {"startMs": row["startMs"]},
+        }  # fmt: skip
 
     def _ghl_contact_deleted(self, rng: Random) -> Event | None:
         row = self._contact(rng, lambda _: True)
@@ -130,4 +132,4 @@ class CrmEvents:
             return None
         contact_events.delete(self.world, row)
         conclude = "a contact a person deleted: a finding, created again only by command"
-        return {"side": "ghl", "contact": row["id"], "conclude": conclude, "expect": {}}
+        return {"side": "ghl", "contact": row["id"], "conclude": conclude, "expect": {"created_again": False}}

@@ -155,7 +155,7 @@ class SalonEvents:
         ]
         return rng.choice(rows) if rows else None
 
-    def _change(self, row: Row, conclude: str, **changed: object) -> Event:
+    def _change(self, row: Row, conclude: str, expect: Row, **changed: object) -> Event:
         self.acts.edit("phorest", self.world.phorest["clients"], row["clientId"], changed)
         before = {name: row.get(name) for name in changed}
         return {
@@ -164,7 +164,7 @@ class SalonEvents:
             "before": before,
             "after": changed,
             "conclude": conclude,
-            "expect": {},
+            "expect": expect,
         }
 
     def _client_created(self, rng: Random) -> Event:
@@ -180,7 +180,7 @@ class SalonEvents:
         }  # fmt: skip
         self.world.phorest["clients"].put(row["clientId"], row)
         conclude = "a client to create, unless somebody has this number already"
-        return {"side": "phorest", "client": row["clientId"], "conclude": conclude, "expect": {}}
+        return {"side": "phorest", "client": row["clientId"], "conclude": conclude, "expect": {"phone": number}}
 
     def _client_edited(self, rng: Random) -> Event | None:
         row = self._client(rng, lambda row: not row["deleted"])
@@ -190,7 +190,7 @@ class SalonEvents:
             {"lastName": f"Married {rng.randrange(1000)}"}, {"notes": "prefers tea"}, {"birthDate": "1988-08-08"},
             {"mobile": f"087 {rng.randrange(10**7):07d}"}, {"email": f"changed{rng.randrange(10**6)}@example.com"},
         ))  # fmt: skip
-        return self._change(row, "only these fields differ", **change)
+        return self._change(row, "only these fields differ", {"fields": list(change)}, **change)
 
     def _consent_changed(self, rng: Random) -> Event | None:
         row = self._client(rng, lambda row: not row["deleted"])
@@ -201,7 +201,10 @@ class SalonEvents:
         conclude = (
             "an opt-in of this channel, if nothing else blocks it" if opens else "an opt-out of this channel, at once"
         )
-        return self._change(row, conclude, **{name: opens})
+        channel = "SMS" if name.startswith("sms") else "Email"
+        purpose = "marketing" if "Marketing" in name else "reminder"
+        expect = {"channel": channel, "purpose": purpose, "allowed": opens}
+        return self._change(row, conclude, expect, **{name: opens})
 
     def _points_changed(self, rng: Random) -> Event | None:
         row = self._client(rng, lambda row: not row["deleted"])
@@ -216,20 +219,27 @@ class SalonEvents:
             "client": row["clientId"],
             "after": {"points": points},
             "conclude": conclude,
-            "expect": {},
+            "expect": {"balance": self._balance(row), "shown_by_delta": visible},
         }
+
+    def _balance(self, row: Row) -> float:
+        return self.world.phorest["clients"].rows[row["clientId"]]["loyaltyCard"]["points"]
 
     def _flag(self, name: str) -> Maker:
         def make(rng: Random) -> Event | None:
             row = self._client(rng, lambda row: not row["deleted"] and not row["archived"] and not row["banned"])
-            return None if row is None else self._change(row, f"this client is {name} now", **{name: True})
+            return (
+                None if row is None else self._change(row, f"this client is {name} now", {name: True}, **{name: True})
+            )
 
         return make
 
     def _unflag(self, name: str) -> Maker:
         def make(rng: Random) -> Event | None:
             row = self._client(rng, lambda row: bool(row[name]))
-            return None if row is None else self._change(row, f"this client is no longer {name}", **{name: False})
+            if row is None:
+                return None
+            return self._change(row, f"this client is no longer {name}", {name: False}, **{name: False})
 
         return make
 
@@ -238,11 +248,11 @@ class SalonEvents:
         if loser is None or winner is None or loser is winner:
             return None
         flag = rng.choice(("archived", "deleted"))
-        event = self._change(
-            loser, "the loser maps to the winner's contact", mergedToClientId=winner["clientId"], **{flag: True}
-        )
-        self.acts.edit("phorest", self.world.phorest["clients"], winner["clientId"], {})
-        return event | {"expect": {"winner": winner["clientId"]}}
+        key = winner["clientId"]
+        conclude = "the loser maps to the winner's contact"
+        event = self._change(loser, conclude, {"winner": key}, mergedToClientId=key, **{flag: True})
+        self.acts.edit("phorest", self.world.phorest["clients"], key, {})
+        return event
 
 
 def _appointment(row: Row, conclude: str, **expect: object) -> Event:

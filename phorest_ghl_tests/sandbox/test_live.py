@@ -36,7 +36,7 @@ def test_a_day_of_events_touches_both_sides_and_each_says_what_to_conclude(salon
     assert len(events) == 120
     assert {event["side"] for event in events} == {"phorest", "ghl"}
     assert len(Counter(event["kind"] for event in events)) >= 12
-    assert all(event["conclude"] and "expect" in event for event in events)
+    assert all(event["conclude"] and event["expect"] for event in events)
     assert salon.control("GET", "/live").json == events
 
 
@@ -64,6 +64,56 @@ def test_every_kind_of_event_can_happen_and_shows_in_the_api(salon: Driver) -> N
             assert salon.phorest("GET", f"/client/{event['client']}").status == 200
         elif kind == "ghl contact deleted":
             assert salon.ghl("GET", f"/contacts/{event['contact']}").status == 400
+
+
+def _client_shows(drive: Driver, event: dict[str, Any]) -> bool:
+    row = drive.phorest("GET", f"/client/{event['client']}").json
+    expect = event["expect"]
+    shown = {
+        "client created": lambda: row["mobile"] == expect["phone"],
+        "client edited": lambda: all(row[name] == event["after"][name] for name in expect["fields"]),
+        "consent changed": lambda: (
+            row[f"{expect['channel'].lower()}{expect['purpose'].title()}Consent"] is expect["allowed"]
+        ),
+        "points changed": lambda: row["loyaltyCard"]["points"] == expect["balance"],
+        "merged": lambda: row["mergedToClientId"] == expect["winner"],
+    }
+    return shown.get(event["kind"], lambda: expect.items() <= row.items())()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "client created", "client edited", "consent changed", "points changed", "archived", "banned", "client deleted",
+        "un-archived", "client restored", "merged",
+    ],
+)  # fmt: skip
+def test_what_an_event_tells_to_expect_of_a_client_is_what_the_api_shows(salon: Driver, kind: str) -> None:
+    for event in _live(salon, kinds=[kind], count=3):
+        assert _client_shows(salon, event)
+
+
+def test_what_an_event_tells_to_expect_of_an_appointment_is_what_the_api_shows(salon: Driver) -> None:
+    (moved,) = _live(salon, kinds=["moved"])
+    (cancelled,) = _live(salon, kinds=["cancelled"])
+    (paid,) = _live(salon, kinds=["paid"])
+    rows = [
+        salon.phorest("GET", f"/branch/{event['branch']}/appointment/{event['appointment']}").json
+        for event in (moved, cancelled, paid)
+    ]
+    assert rows[0]["appointmentDate"] == moved["expect"]["date"]
+    assert (rows[1]["activationState"], cancelled["expect"]["status"]) == ("CANCELED", "cancelled")
+    assert (rows[2]["state"], paid["expect"]["status"]) == ("PAID", "showed")
+
+
+def test_what_people_do_in_ghl_tells_what_an_observer_must_find_or_leave(salon: Driver) -> None:
+    (out,) = _live(salon, kinds=["ghl opt-out"])
+    (tag,) = _live(salon, kinds=["ghl tag removed"])
+    (moved,) = _live(salon, kinds=["ghl event moved"])
+    got = {event["contact"]: salon.ghl("GET", f"/contacts/{event['contact']}").json["contact"] for event in (out, tag)}
+    assert got[out["contact"]]["dndSettings"][out["expect"]["channel"]]["status"] == out["expect"]["status"]
+    assert tag["expect"]["without"] not in got[tag["contact"]]["tags"]
+    assert salon.world.ghl["events"].rows[moved["event"]]["startMs"] == moved["expect"]["startMs"] + 3_600_000
 
 
 def test_the_clock_moves_between_events(salon: Driver) -> None:

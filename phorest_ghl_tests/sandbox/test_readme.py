@@ -58,3 +58,8 @@ def test_every_control_call_is_explained(drive: Driver) -> None:
 
 def test_every_fault_kind_is_explained() -> None:
     assert [kind for kind in faults.KINDS if f"`{kind}`" not in TEXT] == []
+
+
+def test_every_kind_of_live_event_is_explained_and_no_other(drive: Driver) -> None:
+    named = {kind for cell, _ in _rows("kind") for kind in re.findall(r"`(.+?)`", cell)}
+    assert named == set(drive.app.control.live.kinds)
