@@ -22,7 +22,7 @@ from phorest_ghl.phorest.client import PhorestClient, wire_instant
 from phorest_ghl.phorest.consent_flags import CONSENT_EVENTS
 from phorest_ghl.phorest.local_time import TimeMode, instants_by_key
 from phorest_ghl.phorest.reads import IMPORT_CAUSE, ListQuestion, ListRead, ListReader
-from phorest_ghl.phorest.results import ImportResult, combined
+from phorest_ghl.phorest.results import ImportResult, combined, nothing
 from phorest_ghl.phorest.scopes import BUSINESS, Month, Scope, months_around
 from phorest_ghl.phorest.specs import (
     APPOINTMENTS,
@@ -137,7 +137,7 @@ class Importer:
         """Import a list that each branch has for itself, of all branches."""
         upper = upper or self._client.now()
         results = [self.run(spec, upper=upper, scope=Scope(branch.branch_id)) for branch in self.branches()]
-        return combined(results)
+        return combined(results) if results else nothing(spec.entity_type, upper)
 
     def appointments(self, months: Iterable[Month] | None = None, *, full: bool = False) -> list[ImportResult]:
         """Import appointments of all branches, month by month: those given, or those that touch 35 days back to 120 ahead.

@@ -27,7 +27,7 @@ from phorest_ghl.phorest.client import PhorestClient
 from phorest_ghl.phorest.exports import ExportFailed, ExportQuestion, Exports, Pace
 from phorest_ghl.phorest.models import ExportJob
 from phorest_ghl.phorest.purchase_lines import Purchase
-from phorest_ghl.phorest.results import ImportResult, combined
+from phorest_ghl.phorest.results import ImportResult, combined, nothing
 from phorest_ghl.phorest.scopes import Scope
 from phorest_ghl.phorest.specs import PURCHASES
 
@@ -71,12 +71,13 @@ class PurchaseImporter:
         )
 
     def run(self, branches: list[Branch], *, full: bool = False, upper: datetime | None = None) -> ImportResult:
-        """Import what was sold, changed or voided since the last time, of all these branches (at least one).
+        """Import what was sold, changed or voided since the last time, of all these branches.
 
         Raises ExportFailed where Phorest makes no file, ApiError for calls that fail.
         """
         upper = upper or self._client.now()
-        return combined([self._branch(branch, upper, full=full) for branch in branches])
+        results = [self._branch(branch, upper, full=full) for branch in branches]
+        return combined(results) if results else nothing(PURCHASES.entity_type, upper)
 
     def _branch(self, branch: Branch, upper: datetime, *, full: bool) -> ImportResult:
         before, scope = self._client.requests, Scope(branch.branch_id)

@@ -83,6 +83,22 @@ class ImportResult:
         return None
 
 
+def nothing(entity_type: str, upper: datetime) -> ImportResult:
+    """What there is to say where there was nothing to read: a business without branches."""
+    return ImportResult(
+        entity_type=entity_type,
+        seen=0,
+        inserted=0,
+        updated=0,
+        tombstoned=0,
+        total_elements=0,
+        requests=0,
+        lower=None,
+        upper=upper,
+        watermark=None,
+    )
+
+
 def combined(results: Iterable[ImportResult]) -> ImportResult:
     """Several scopes of one entity as one: counts added up, the widest window, the slowest cursor.
 

@@ -147,3 +147,12 @@ class _Listing(_Instead):
         if spec is not STAFF:
             return self._client.page(spec, number, **more)
         return self._page(spec, number, **more)
+
+
+def test_a_business_without_branches_has_nothing_to_read_and_nothing_wrong(shop: Salon) -> None:
+    for branch in shop.branches():
+        shop.delete("branches", branch)
+    importer = shop.importer()
+    results = [*importer.staff().values(), *importer.catalogue().values(), shop.purchases()]
+    assert importer.appointments() == []
+    assert all(result.complete and result.seen == 0 for result in results)

@@ -21,7 +21,7 @@ DESK = ["client created", "client edited", "consent changed", "archived", "banne
 FAULTS = ["500", "503", "429", "reset", "truncated", "html", "timeout_after_commit", "page_drift"]
 LISTS = ["GET /client", "GET /branch/{branchId}/appointment", "GET /branch/{branchId}/product", "*/csvexportjob*", "*"]
 
-HISTORIES = int(os.environ.get("SALON_HISTORIES", "10"))
+HISTORIES = int(os.environ.get("SALON_HISTORIES", "6"))
 """How many histories each of the two tests plays."""
 
 

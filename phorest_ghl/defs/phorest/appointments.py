@@ -4,6 +4,7 @@ Belongs here: this asset and its partitions. Does not: windows, deltas, what van
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -13,7 +14,7 @@ from phorest_ghl.defs.metadata import import_metadata
 from phorest_ghl.defs.phorest.assets import BRANCHES, CLIENTS, SERVICES, STAFF
 from phorest_ghl.defs.phorest.importing import EVERY_TEN_MINUTES, ImportConfig, importer_of, report, settings_of
 from phorest_ghl.phorest.importer import ImportResult
-from phorest_ghl.phorest.results import combined
+from phorest_ghl.phorest.results import combined, nothing
 from phorest_ghl.phorest.scopes import Month
 from phorest_ghl.phorest.specs import APPOINTMENTS
 
@@ -42,7 +43,11 @@ def appointments(
         for key in keys:
             mine = [result for result in results if result.scope.endswith(f"/{key}")]
             context.add_asset_metadata(_of_month(mine), partition_key=key)
-        return report(context, salon, APPOINTMENTS, combined(results))
+        return report(context, salon, APPOINTMENTS, _all(results))
+
+
+def _all(results: Sequence[ImportResult]) -> ImportResult:
+    return combined(results) if results else nothing(APPOINTMENTS.entity_type, datetime.now(UTC))
 
 
 def _months(context: dg.AssetExecutionContext) -> Sequence[str]:
@@ -50,5 +55,5 @@ def _months(context: dg.AssetExecutionContext) -> Sequence[str]:
 
 
 def _of_month(results: Sequence[ImportResult]) -> dict[str, dg.MetadataValue]:
-    metadata = import_metadata(combined(results))
+    metadata = import_metadata(_all(results))
     return {"dagster/partition_row_count": metadata["dagster/row_count"], "month": metadata["window"]}
