@@ -12,16 +12,18 @@ VENDORS_WINDOW_S = 10.0  # facts/ghl-api §4
 def settings_for(world: World, url: str) -> dict[str, str]:
     """Settings by name; the secrets among them are invented and open nothing else.
 
-    GHL's window is among them where it is not the vendor's 10 s, so that the product paces by the same one.
+    A branch is named only where there is no other, since the product would leave others out. GHL's window is named where
+    it is not the vendor's 10 s, so that the product paces by the same one.
     """
     window = world.switches.ghl_rate_window_s
     pace = {} if window == VENDORS_WINDOW_S else {"GHL_RATE_WINDOW_S": f"{window}"}
-    branch = next(iter(world.phorest["branches"].rows.values()))
+    branches = list(world.phorest["branches"].rows.values())
+    branch = branches[0]
     users = list(world.ghl["users"].rows)
     return {
         "PHOREST_API_BASE_URL": url + PREFIX,
         "PHOREST_BUSINESS_ID": world.credentials.business,
-        "PHOREST_BRANCH_ID": branch["branchId"],
+        **({"PHOREST_BRANCH_ID": branch["branchId"]} if len(branches) == 1 else {}),
         "PHOREST_CLIENT_ID": world.credentials.phorest_user,
         "PHOREST_CLIENT_SECRET": world.credentials.phorest_secret,
         "GHL_API_BASE_URL": url,

@@ -77,3 +77,4 @@ def test_the_product_takes_every_printed_setting_and_paces_by_the_sandboxes_wind
     assert ("GHL_RATE_WINDOW_S" in printed) == (taken.ghl_rate_window_s != 10.0)
     assert taken.secret("GHL_PRIVATE_TOKEN") == world.credentials.ghl_token
     assert taken.zone.key == "Europe/Dublin"
+    assert (taken.phorest_branch_id is None) == (len(world.phorest["branches"]) > 1), "None is all branches"
