@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, text
 from phorest_ghl.db.bulk import PageWriter
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.transactions import in_transaction
+from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.phorest import cursors
 from phorest_ghl.phorest.branches import Branch, branches_held
 from phorest_ghl.phorest.client import PhorestClient, wire_instant
@@ -173,9 +174,14 @@ class Importer:
             return True
         ahead = upper + _FAR_AHEAD
         params = {**scope.window, **_bounds(spec, ahead, ahead + timedelta(days=1))}
-        branch = {} if scope.branch_id is None else {"branch_id": scope.branch_id}
-        if self._client.page(spec, 0, params=params, **branch).total_elements:
-            return False
+        question = ListQuestion(spec=spec, scope=scope, params=params, lower=ahead, derived_from=lambda _: {})
+        try:
+            if self._reader.count(question):
+                return False
+        except ApiError as error:
+            if error.category is not Category.INVALID:
+                raise
+            # Whoever refuses a bound reads it, and that is what was asked.
         in_transaction(self._engine, lambda c: cursors.note_probe(c, spec.entity_type, place, upper))
         return True
 

@@ -169,6 +169,12 @@ class ListReader:
                 self._engine, lambda connection: self._row_by_row(connection, question, writer, page, read)
             )
 
+    def count(self, question: ListQuestion) -> int:
+        """How many rows Phorest counts. Raises ApiError, and MalformedPage where the answer stays none."""
+        page = self._fetch(question, 0)
+        assert isinstance(page, Page)
+        return page.total_elements
+
     def forget(self, read: ListRead) -> None:
         """Drop the notes of a read that is over, and those of reads that were killed long ago."""
         in_transaction(

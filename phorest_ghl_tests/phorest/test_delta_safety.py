@@ -70,6 +70,20 @@ def test_the_probe_is_made_once_a_day(shop: Salon) -> None:
     assert counts[2] - counts[3] == 1
 
 
+def test_a_probe_that_phorest_refuses_shows_that_the_bound_is_read(shop: Salon) -> None:
+    clients(shop)
+    shop.fault("created_but_422", "GET /client", count=1)
+    assert clients(shop).complete
+    assert cursor(shop)["probed_at"] is not None
+
+
+def test_a_probe_whose_answer_is_cut_off_is_made_again(shop: Salon) -> None:
+    clients(shop)
+    shop.fault("html", "GET /client", count=2)
+    assert clients(shop).complete
+    assert cursor(shop)["probed_at"] is not None
+
+
 def test_a_filter_that_stops_to_filter_between_two_probes_is_seen_by_what_comes_back(shop: Salon) -> None:
     clients(shop)
     clients(shop)
