@@ -25,7 +25,7 @@ _READY_S = 120.0
 _END_S = 20.0
 
 
-def dagster_environment(home: Path, dagster_database_url: str, environ: Mapping[str, str]) -> dict[str, str]:
+def dagster_environment(home: Path, storage_url: str, environ: Mapping[str, str]) -> dict[str, str]:
     """The environment of every Dagster process: its home with our instance file in it, and its database."""
     source = _PROJECT / "dagster.yaml"
     if not source.is_file():
@@ -38,7 +38,7 @@ def dagster_environment(home: Path, dagster_database_url: str, environ: Mapping[
     return {
         **environ,
         "DAGSTER_HOME": str(home.resolve()),
-        "DAGSTER_DATABASE_URL": dagster_database_url,
+        "DAGSTER_STORAGE_URL": storage_url,
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "PYTHONUNBUFFERED": "1",
     }
@@ -91,8 +91,10 @@ class DagsterUi:
         """Return when the UI answers. Raises SettingsError with the place of the log if it does not come up."""
         deadline = time.monotonic() + _READY_S
         while time.monotonic() < deadline:
-            if self._process.poll() is not None:
-                break
+            code = self._process.poll()
+            if code is not None:
+                self.stop()
+                raise SettingsError(f"Dagster ended before its UI came up (exit code {code}); {self._log} says why.")
             try:
                 with urlopen(f"{self.url}/server_info", timeout=5):  # noqa: S310 - our own URL
                     return
