@@ -45,7 +45,8 @@ def clients(
 ) -> dg.MaterializeResult:
     """One row per client of the business, archived, deleted and merged ones included, as Phorest sends them.
 
-    Brings the branches and client categories along, since both are small and a client refers to them.
+    Brings the branches, client categories and staff along: all are small, a client refers to them, and an address of the
+    staff is no contact point of a client who is somebody else.
     """
     with failures_as_sentences():
         results = importer_of(salon).clients(full=config.full)
