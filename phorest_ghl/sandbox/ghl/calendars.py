@@ -125,7 +125,7 @@ def free_slots(call: Call) -> Reply:
     name = call.request.param("timezone") or call.world.location["timezone"]
     try:
         zone = ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name is too long for a file
         refuse(422, ["timezone must be a valid IANA time zone"])
     user = call.request.param("userId")
     days: dict[str, Any] = {}
