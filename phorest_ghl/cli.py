@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from phorest_ghl.commands.console import Exit, Out, quiet_logs, run
+from phorest_ghl.commands.console import Exit, Out, heed_signals, quiet_logs, run
 from phorest_ghl.settings import Settings, env_example, load_settings
 
 app = typer.Typer(
@@ -175,6 +175,7 @@ def settings_example() -> None:
 
 def main() -> None:
     """The console script."""
+    heed_signals()
     app()
 
 

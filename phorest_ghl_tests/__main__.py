@@ -8,6 +8,7 @@ Coverage is measured over the fast and the end-to-end stage together.
 
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -64,6 +65,8 @@ STAGES = (
 
 def main() -> int:
     """Run all stages, whatever the earlier ones said, and return the exit code."""
+    # A shell that starts us in the background hands SIGINT down ignored; tests that press Ctrl-C would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     total, well = Outcome(), True
     with tempfile.TemporaryDirectory(prefix="phorest_ghl-reports-") as reports:
         environment = {**os.environ, "COVERAGE_FILE": str(Path(reports, "coverage"))}

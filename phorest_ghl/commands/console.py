@@ -4,6 +4,7 @@ Belongs here: output and exit codes. Does not: what is said.
 """
 
 import logging
+import signal
 import sys
 from collections.abc import Callable
 from enum import IntEnum
@@ -80,6 +81,15 @@ def quiet_logs() -> None:
         # Asked for at each line: whoever redirects standard error later gets the lines too.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
+
+
+def heed_signals() -> None:
+    """Let both Ctrl-C and a polite kill end a command in order, also one that a shell started in the background.
+
+    Such a shell hands SIGINT down ignored, and Python then leaves it so.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def run(command: Callable[[], Exit]) -> Exit:
