@@ -37,8 +37,8 @@ class ClientRow:
 # A client that Phorest no longer has, asked for by id, is deleted too, though no flag says so.
 _CLIENTS = text("""
     select phorest_id, first_name, last_name, email, mobile, archived, banned, deleted or deleted_at is not null, walk_in,
-           merged_to_client_id, linked_client_id, sms_marketing_consent, email_marketing_consent, last_visit, phorest_created_at,
-           creating_branch_id
+           merged_to_client_id, linked_client_id, sms_marketing_consent, email_marketing_consent, last_visit,
+           phorest_created_at, creating_branch_id
     from phorest_clients order by phorest_id
 """)
 
