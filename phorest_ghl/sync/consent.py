@@ -47,7 +47,11 @@ def blocks(household: Household, suppressed: Collection[tuple[str, Channel]] = (
     for channels, address, attribute in ((BY_EMAIL, primary.email, "email"), (BY_PHONE, primary.phone, "phone")):
         holders = household.members
         if address is not None:
-            holders = tuple(p for p in (*household.members, *household.kin) if getattr(p, attribute) == address)
+            holders = tuple(
+                p
+                for p in (*household.members, *household.kin)
+                if address in (getattr(p, attribute), getattr(p, f"dropped_{attribute}"))
+            )
         causes = sorted({cause for holder in holders for cause in _causes(holder, by_email=channels is BY_EMAIL)})
         for channel in channels:
             ledger = ["suppressed"] if address is not None and (address, channel) in suppressed else []

@@ -22,6 +22,9 @@ class Person:
     client: ClientRow
     email: str | None
     phone: str | None
+    dropped_email: str | None = None
+    """Stands in the record but does not reach this client (S12). An opt-out there counts all the same (S6)."""
+    dropped_phone: str | None = None
 
     @property
     def phorest_id(self) -> str:
@@ -101,7 +104,15 @@ def _usable(person: Person, junk: Collection[str], staff: Mapping[str, frozenset
         None if value is None or value in junk or mine not in staff.get(value, {mine}) else value
         for value in (person.email, person.phone)
     )
-    return person if (email, phone) == (person.email, person.phone) else Person(person.client, email, phone)
+    if (email, phone) == (person.email, person.phone):
+        return person
+    return Person(
+        person.client,
+        email,
+        phone,
+        dropped_email=None if email else person.email,
+        dropped_phone=None if phone else person.phone,
+    )
 
 
 def households(found: Sequence[Person], anchors: Mapping[str, str], *, group: bool = True) -> list[Household]:
@@ -111,8 +122,18 @@ def households(found: Sequence[Person], anchors: Mapping[str, str], *, group: bo
     its own household, for contacts cannot be merged by API; the others join the best-ranked one. `group` is off where the
     location allows duplicates: then everyone has a contact of their own (design §6).
     """
+    dropped: dict[str, list[Person]] = {}
+    for person in found:
+        for value in (person.dropped_email, person.dropped_phone):
+            if value is not None:
+                dropped.setdefault(value, []).append(person)
+
+    def with_kin(kin: Sequence[Person]) -> tuple[Person, ...]:
+        held = {value for person in kin for value in (person.email, person.phone) if value} if dropped else set[str]()
+        return (*kin, *(person for value in sorted(held & dropped.keys()) for person in dropped[value]))
+
     return [
-        replace(household, kin=tuple(kin))
+        replace(household, kin=with_kin(kin))
         for kin in _components(found)
         for component in ([kin] if group else [[person] for person in kin])
         for household in _split_by_anchor(component, anchors)

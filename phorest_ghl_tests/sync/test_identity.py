@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from phorest_ghl.sync.consent import blocks
 from phorest_ghl.sync.identity import JUNK_THRESHOLD, Household, Person, households, people, why_not_live
 from phorest_ghl.sync.source import ClientRow
 from phorest_ghl_tests.sync.builders import COUNTRIES, client, salons
@@ -138,3 +139,16 @@ def test_s12_a_staff_members_number_is_no_contact_point_of_a_client_of_another_n
     stranger, herself = people(clients, COUNTRIES, staff)
     assert stranger.phone is None
     assert (herself.phone, herself.email) == ("+353871234567", "niamh@example.com")
+
+
+def test_s6_an_opt_out_counts_at_an_address_that_is_no_contact_point_of_the_one_who_opted_out() -> None:
+    clients = [
+        client(
+            phorest_id="stranger", first_name="Aoife", last_name="Byrne", mobile="087 123 4567", sms_marketing=False
+        ),
+        client(phorest_id="herself", first_name="Niamh", last_name="Kelly", mobile="087 123 4567", sms_marketing=True),
+    ]
+    found = people(clients, COUNTRIES, {"+353871234567": frozenset({"niamh kelly"})})
+    herself = next(h for h in households(found, {}) if h.primary.phorest_id == "herself")
+    assert [member.phorest_id for member in herself.members] == ["herself"]
+    assert "SMS" in blocks(herself)
