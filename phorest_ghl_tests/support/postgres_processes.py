@@ -16,7 +16,8 @@ from phorest_ghl.db.embedded import EmbeddedServer
 def postmasters(home: Path) -> list[int]:
     """Process ids of live servers over `home`: PostgreSQL processes in its data directory whose parent is none."""
     ours = [pid for pid in _pids() if _cwd(pid) == home / "data"]
-    return [pid for pid in ours if _parent(pid) not in ours]
+    ended = None  # a child that ended since it was listed has no parent any more, and is no server either
+    return [pid for pid in ours if _parent(pid) not in (ended, *ours)]
 
 
 def kill_postmaster(server: EmbeddedServer) -> int:
