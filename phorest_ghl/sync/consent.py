@@ -1,16 +1,19 @@
-"""What may be sent to a contact: policy `strict`, the strictest over everyone who holds the address (safety S6–S10).
+"""What may be sent to a contact: the strictest over everyone who holds its addresses, and what is on record (S6–S10).
 
-Belongs here: from Phorest's flags and the suppression ledger to blocked channels; comparing an answer with what was
-sent. Pure. Does not: reading or writing GHL.
-
-This release only ever tightens: a channel that is blocked in GHL is never opened by a run.
+Belongs here: the policy, from Phorest's flags and the causes on record to blocked channels; comparing an answer with what
+was sent. Pure. Does not: keeping causes and reversing them (`consent_ledger`), reading or writing GHL.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from typing import Literal
 
 from phorest_ghl.ghl.models import DndSetting
 from phorest_ghl.sync.identity import Household, Person
+from phorest_ghl.sync.source import ClientRow
+
+Policy = Literal["strict", "separate"]
+"""`strict`: open only with marketing consent. `separate`: closed when marketing and reminder are both refused (S8)."""
 
 
 class Channel(StrEnum):
@@ -32,37 +35,66 @@ MARKER = "phorest_ghl"
 BY_EMAIL = (Channel.EMAIL,)
 BY_PHONE = (Channel.SMS, Channel.CALL, Channel.WHATSAPP)
 OPEN = DndSetting(status="inactive")
+NO_CONSENT, BANNED, DELETED, MERGED = "no consent", "banned", "deleted in Phorest", "merged into another client"
+GHL = "GHL"
+"""Causes. `GHL` is a block that a person or a carrier set in GHL; the others are states of a Phorest client."""
 
 Blocks = Mapping[Channel, tuple[str, ...]]
 """The causes that close each channel; a channel without causes is not in it."""
+OnRecord = Mapping[tuple[str, Channel], frozenset[str]]
+"""The causes on record by (address, channel): they hold although nobody at the address shows them any more (S7, S9)."""
 
 
-def blocks(household: Household, suppressed: Collection[tuple[str, Channel]] = ()) -> dict[Channel, tuple[str, ...]]:
-    """The blocked channels of a household's contact, with their causes, in a stable order.
+def refuses(client: ClientRow, *, by_email: bool, policy: Policy) -> bool:
+    """Whether the client's own flags close the channel. A flag that is null is unknown, and unknown is no (S10)."""
+    marketing, reminder = (
+        (client.email_marketing, client.email_reminder) if by_email else (client.sms_marketing, client.sms_reminder)
+    )
+    return marketing is not True and (policy == "strict" or reminder is not True)
 
-    `suppressed` holds (address, channel) pairs of the suppression ledger. Call and WhatsApp follow SMS (S8).
-    """
+
+def causes(client: ClientRow, *, by_email: bool, policy: Policy) -> tuple[str, ...]:
+    """What in the client's present state closes the channel, in a stable order."""
+    # A merged-away record is always marked deleted; that alone says nothing about the person, its flags do.
+    deleted = client.deleted and client.merged_to is None
+    found = (
+        (refuses(client, by_email=by_email, policy=policy), NO_CONSENT),
+        (client.banned, BANNED),
+        (deleted, DELETED),
+    )
+    return tuple(cause for holds, cause in found if holds)
+
+
+def blocks(household: Household, on_record: OnRecord, policy: Policy) -> dict[Channel, tuple[str, ...]]:
+    """The blocked channels of a household's contact, with their causes. Call and WhatsApp follow SMS (S8)."""
     found: dict[Channel, tuple[str, ...]] = {}
     primary = household.primary
     for channels, address, attribute in ((BY_EMAIL, primary.email, "email"), (BY_PHONE, primary.phone, "phone")):
-        holders = household.members
+        holders: Iterable[Person] = household.members
         if address is not None:
-            holders = tuple(
+            holders = [
                 p
                 for p in (*household.members, *household.kin)
                 if address in (getattr(p, attribute), getattr(p, f"dropped_{attribute}"))
-            )
-        causes = sorted({cause for holder in holders for cause in _causes(holder, by_email=channels is BY_EMAIL)})
+            ]
+        present = {
+            cause for p in holders for cause in causes(p.client, by_email=channels is BY_EMAIL, policy=policy)
+        }
         for channel in channels:
-            ledger = ["suppressed"] if address is not None and (address, channel) in suppressed else []
-            if causes or ledger:
-                found[channel] = (*causes, *ledger)
+            known = on_record.get((address, channel), frozenset()) if address is not None else frozenset[str]()
+            if present | known:
+                found[channel] = tuple(sorted(present | known))
     return found
+
+
+def closed(*why: str) -> Blocks:
+    """All channels, for one and the same cause."""
+    return {channel: why for channel in Channel}
 
 
 def settings(blocked: Blocks) -> dict[str, DndSetting]:
     """The `dndSettings` of a create: every channel that we set, open or closed, ours marked."""
-    return {channel.value: _closed(blocked[channel]) if channel in blocked else OPEN for channel in Channel}
+    return {channel.value: _block(blocked[channel]) if channel in blocked else OPEN for channel in Channel}
 
 
 def tightened(blocked: Blocks, held: Mapping[str, DndSetting]) -> dict[str, DndSetting]:
@@ -71,16 +103,36 @@ def tightened(blocked: Blocks, held: Mapping[str, DndSetting]) -> dict[str, DndS
     The object is replaced as a whole (facts/ghl-api §10), so all that was read is echoed, `permanent` included.
     """
     merged = dict(held)
-    for channel, causes in blocked.items():
+    for channel, why in blocked.items():
         present = held.get(channel.value)
         if present is None or not present.blocked:
-            merged[channel.value] = _closed(causes)
+            merged[channel.value] = _block(why)
     return merged
 
 
 def to_tighten(blocked: Blocks, held: Mapping[str, DndSetting] | None) -> tuple[Channel, ...]:
     """Channels that must be closed. Where GHL did not say what it holds, that is unknown: all that we block (S10)."""
     return tuple(c for c in blocked if held is None or c.value not in held or not held[c.value].blocked)
+
+
+def is_ours(setting: DndSetting) -> bool:
+    """Whether a block is one that we set and nobody touched since: only such a one may be lifted (S7)."""
+    return setting.status == "active" and setting.code == MARKER
+
+
+def to_open(blocked: Blocks, held: Mapping[str, DndSetting] | None) -> tuple[Channel, ...]:
+    """Channels that our own block still closes although no cause is left. Where GHL did not say, none (S10)."""
+    return tuple(
+        channel
+        for channel in Channel
+        if channel not in blocked and (setting := (held or {}).get(channel.value)) is not None and is_ours(setting)
+    )
+
+
+def opened(channels: Iterable[Channel], held: Mapping[str, DndSetting]) -> dict[str, DndSetting]:
+    """`held` with these channels open, if each still carries our own block; what is not ours stays closed (S7)."""
+    ours = {c.value for c in channels if (setting := held.get(c.value)) is not None and is_ours(setting)}
+    return {name: OPEN if name in ours else setting for name, setting in held.items()}
 
 
 def looser_than_sent(sent: Mapping[str, DndSetting], answered: Mapping[str, DndSetting]) -> tuple[str, ...]:
@@ -93,23 +145,14 @@ def looser_than_sent(sent: Mapping[str, DndSetting], answered: Mapping[str, DndS
 
 
 def foreign_blocks(held: Mapping[str, DndSetting] | None) -> tuple[Channel, ...]:
-    """Channels that somebody other than us has closed: they go into the suppression ledger (S9)."""
-    ours = {channel.value: channel for channel in Channel}
-    return tuple(
-        ours[name]
-        for name, setting in (held or {}).items()
-        if name in ours and setting.blocked and setting.code != MARKER
-    )
+    """Channels that somebody other than us has closed: they are causes of their own (S7, S9)."""
+    return tuple(c for c in Channel if (s := (held or {}).get(c.value)) is not None and s.blocked and not is_ours(s))
 
 
-def _causes(person: Person, *, by_email: bool) -> list[str]:
-    client = person.client
-    consent = client.email_marketing if by_email else client.sms_marketing
-    # A merged-away record is always marked deleted; that alone says nothing about the person, its flags do.
-    deleted = client.deleted and client.merged_to is None
-    causes = ((consent is not True, "no marketing consent"), (client.banned, "banned"), (deleted, "deleted in Phorest"))
-    return [cause for holds, cause in causes if holds]
+def shown_open(held: Mapping[str, DndSetting] | None) -> tuple[Channel, ...]:
+    """Channels that GHL says are open. One that it does not mention is unknown, and not among them (S10)."""
+    return tuple(c for c in Channel if (setting := (held or {}).get(c.value)) is not None and not setting.blocked)
 
 
-def _closed(causes: tuple[str, ...]) -> DndSetting:
-    return DndSetting(status="active", message=f"Phorest: {', '.join(causes)}", code=MARKER)
+def _block(why: tuple[str, ...]) -> DndSetting:
+    return DndSetting(status="active", message=f"Phorest: {', '.join(why)}", code=MARKER)

@@ -38,17 +38,28 @@ class Person:
 
 
 @dataclass(frozen=True)
+class Former:
+    """A contact that a merged-away client had of its own: its client is on another contact now (design §6)."""
+
+    person: Person
+    ghl_id: str
+
+
+@dataclass(frozen=True)
 class Household:
     """Clients that share one contact. `primary` owns its fields; `members` holds all, the primary first.
 
-    `kin` is everyone whose addresses reach the contact's, members or not: consent is strictest across contacts (S13).
+    `anchor` is the id of the contact that the household has, if any; `speaker` is who is mapped as its primary now, which
+    is another than `primary` only after a merge. `kin` is everyone whose addresses reach the contact's, members or not:
+    consent is strictest across contacts (S13).
     """
 
     primary: Person
     members: tuple[Person, ...]
     anchor: str | None
-    """The id of the contact that a member is mapped to as primary, if any."""
     kin: tuple[Person, ...] = ()
+    former: tuple[Former, ...] = ()
+    speaker: str | None = None
 
     @property
     def live(self) -> bool:
@@ -59,6 +70,11 @@ class Household:
     def wants_a_contact(self) -> bool:
         """Whether one is made for it: somebody in it may have one, and there is an address to reach it at."""
         return self.live and bool(self.primary.email or self.primary.phone)
+
+    def spoken_for_by(self, member: Person) -> "Household":
+        """The same household with another member as its primary."""
+        others = tuple(other for other in self.members if other is not member)
+        return replace(self, primary=member, members=(member, *others))
 
 
 def why_not_live(client: ClientRow) -> str | None:
@@ -74,7 +90,11 @@ def why_not_live(client: ClientRow) -> str | None:
 
 
 def people(
-    clients: Iterable[ClientRow], countries: Mapping[str, str], staff: Mapping[str, frozenset[str]] | None = None
+    clients: Iterable[ClientRow],
+    countries: Mapping[str, str],
+    staff: Mapping[str, frozenset[str]] | None = None,
+    *,
+    junk_above: int = JUNK_THRESHOLD,
 ) -> list[Person]:
     """Clients with their usable addresses. The walk-in client is nobody.
 
@@ -94,7 +114,7 @@ def people(
     # A merged-away record is the same person as its winner, not one more who shares the address.
     counted = (person for person in found if person.client.merged_to is None)
     uses = Counter(value for person in counted for value in (person.email, person.phone) if value)
-    junk = {value for value, count in uses.items() if count > JUNK_THRESHOLD}
+    junk = {value for value, count in uses.items() if count > junk_above}
     return [_usable(person, junk, staff or {}) for person in found]
 
 
@@ -115,13 +135,36 @@ def _usable(person: Person, junk: Collection[str], staff: Mapping[str, frozenset
     )
 
 
+def winners(clients: Iterable[ClientRow]) -> dict[str, str]:
+    """Who each merged-away client is now: the end of its merge chain (facts/phorest-api §1.5). Others are not in it.
+
+    A chain that runs in a circle, or to a client we do not hold, ends nowhere: its members stay who they are, and none of
+    them is live.
+    """
+    merged = {client.phorest_id: client.merged_to for client in clients}
+    found: dict[str, str] = {}
+    for loser, target in merged.items():
+        seen = {loser}
+        while target is not None and target not in seen:
+            seen.add(target)
+            if target not in merged:
+                break
+            if merged[target] is None:
+                found[loser] = target
+                break
+            target = merged[target]
+    return found
+
+
 def households(found: Sequence[Person], anchors: Mapping[str, str], *, group: bool = True) -> list[Household]:
     """Everyone's household, in a stable order.
 
     `anchors` maps clients to the contact that they are primary of. Where one component holds several, each contact keeps
-    its own household, for contacts cannot be merged by API; the others join the best-ranked one. `group` is off where the
-    location allows duplicates: then everyone has a contact of their own (design §6).
+    its own household, for contacts cannot be merged by API; the others join the best-ranked one. A merged-away client
+    belongs to its winner's household, whatever its addresses. `group` is off where the location allows duplicates: then
+    every person has a contact of their own (design §6).
     """
+    into = winners(person.client for person in found)
     dropped: dict[str, list[Person]] = {}
     for person in found:
         for value in (person.dropped_email, person.dropped_phone):
@@ -134,13 +177,15 @@ def households(found: Sequence[Person], anchors: Mapping[str, str], *, group: bo
 
     return [
         replace(household, kin=with_kin(kin))
-        for kin in _components(found)
-        for component in ([kin] if group else [[person] for person in kin])
-        for household in _split_by_anchor(component, anchors)
+        for kin in _components(found, into)
+        for component in ([kin] if group else _components(kin, into, by_address=False))
+        for household in _split_by_anchor(component, anchors, into)
     ]
 
 
-def _components(found: Sequence[Person]) -> list[list[Person]]:
+def _components(
+    found: Sequence[Person], into: Mapping[str, str], *, by_address: bool = True
+) -> list[list[Person]]:
     parent = list(range(len(found)))
 
     def root(node: int) -> int:
@@ -151,7 +196,9 @@ def _components(found: Sequence[Person]) -> list[list[Person]]:
 
     holder: dict[str, int] = {}
     for index, person in enumerate(found):
-        for value in (person.email, person.phone):
+        # An id is no address, so that the two never meet in `holder`.
+        same = (f"id {into.get(person.phorest_id, person.phorest_id)}",)
+        for value in (person.email, person.phone, *same) if by_address else same:
             if value is not None:
                 other = holder.setdefault(value, index)
                 parent[root(index)] = root(other)
@@ -161,17 +208,56 @@ def _components(found: Sequence[Person]) -> list[list[Person]]:
     return list(grouped.values())
 
 
-def _split_by_anchor(component: Sequence[Person], anchors: Mapping[str, str]) -> list[Household]:
+def _split_by_anchor(
+    component: Sequence[Person], anchors: Mapping[str, str], into: Mapping[str, str]
+) -> list[Household]:
     ranked = sorted(component, key=_rank)
-    anchored = [person for person in ranked if person.phorest_id in anchors]
-    if not anchored:
+    by_id = {person.phorest_id: person for person in ranked}
+    holding, former = _holders(ranked, by_id, anchors, into)
+    holders = [person for person in ranked if person.phorest_id in holding]
+    if not holders:
         return [Household(ranked[0], tuple(ranked), None)]
-    rest = [person for person in ranked if person.phorest_id not in anchors]
-    first, *others = anchored
+    homes: dict[str, list[Person]] = {person.phorest_id: [person] for person in holders}
+    for person in ranked:
+        if person.phorest_id not in homes:
+            winner = into.get(person.phorest_id)
+            homes[winner if winner in homes else holders[0].phorest_id].append(person)
     return [
-        Household(first, (first, *rest), anchors[first.phorest_id]),
-        *(Household(person, (person,), anchors[person.phorest_id]) for person in others),
+        Household(
+            person,
+            tuple(homes[person.phorest_id]),
+            holding[person.phorest_id][0],
+            former=tuple(former.get(person.phorest_id, ())),
+            speaker=holding[person.phorest_id][1],
+        )
+        for person in holders
     ]
+
+
+def _holders(
+    ranked: Sequence[Person], by_id: Mapping[str, Person], anchors: Mapping[str, str], into: Mapping[str, str]
+) -> tuple[dict[str, tuple[str, str]], dict[str, list[Former]]]:
+    """Who holds which contact, and through whose mapping; and the contacts that merges have left behind, by winner.
+
+    The winner of a merge takes the loser's contact over if it has none; otherwise that contact is a former one.
+    """
+    holding = {
+        person.phorest_id: (anchors[person.phorest_id], person.phorest_id)
+        for person in ranked
+        if person.phorest_id in anchors and person.phorest_id not in into
+    }
+    former: dict[str, list[Former]] = {}
+    for person in ranked:
+        winner = into.get(person.phorest_id)
+        if winner is None or person.phorest_id not in anchors:
+            continue
+        if winner not in by_id:  # the walk-in client, who is nobody
+            holding[person.phorest_id] = (anchors[person.phorest_id], person.phorest_id)
+        elif winner in holding:
+            former.setdefault(winner, []).append(Former(person, anchors[person.phorest_id]))
+        else:
+            holding[winner] = (anchors[person.phorest_id], person.phorest_id)
+    return holding, former
 
 
 def _rank(person: Person) -> tuple[bool, bool, int, datetime, str]:

@@ -18,8 +18,13 @@ _PLACEHOLDER = re.compile(r"[\W_]*")
 
 def name(value: str | None) -> str:
     """A name in NFC with single spaces; a placeholder without a letter or digit ("-", ".") is no name."""
-    tidy = _SPACES.sub(" ", unicodedata.normalize("NFC", value or "")).strip()
+    tidy = line(value)
     return "" if _PLACEHOLDER.fullmatch(tidy) else tidy
+
+
+def line(value: str | None) -> str:
+    """A line of text in NFC with single spaces; empty where there is none."""
+    return _SPACES.sub(" ", unicodedata.normalize("NFC", value or "")).strip()
 
 
 def folded_name(first: str | None, last: str | None) -> str:

@@ -1,21 +1,19 @@
-"""What would be done, field by field, and why, before anything is written. Read-only by construction.
+"""What would be done, field by field, and why, before anything is written.
 
-Belongs here: comparing desired contacts with the mirror and the mapping. Does not: reading GHL (`mirror`), writing it
-(`apply`). A record without a change has no row in the plan, only its outcome.
+Belongs here: the shape of a plan. Does not: making one (`planner`), carrying it out (`apply`). A record without a change
+has no row in the plan, only its outcome.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from phorest_ghl.db.keyed import Keyring
-from phorest_ghl.ghl.fields import CUSTOM, EMAIL, IDENTITY, PHONE, Facet, Rule
-from phorest_ghl.ghl.models import DndSetting
-from phorest_ghl.sync import consent
-from phorest_ghl.sync.identity import why_not_live
-from phorest_ghl.sync.journal import MappingRow
-from phorest_ghl.sync.mirror import MirrorContact
-from phorest_ghl.sync.outcomes import Outcome, Rejected, Skipped, Unchanged
+from phorest_ghl.ghl.client import BULK_LIMIT
+from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet, Rule
+from phorest_ghl.sync.consent import BY_EMAIL, BY_PHONE, Channel
+from phorest_ghl.sync.consent_ledger import Step
+from phorest_ghl.sync.outcomes import Outcome
 from phorest_ghl.sync.projection import DesiredContact
 
 NO_CONTACT_POINT = "no contact point"
@@ -24,6 +22,10 @@ ADDRESS_TAKEN = (
 )
 GONE = "contact gone from GHL"
 NOT_AGAIN = "GHL refused this content before, and it has not changed"
+OPEN, BLOCKED = "open", "blocked"
+"""How a channel reads in a plan."""
+PRESENT, ABSENT = "present", ""
+"""How a tag reads in a plan."""
 
 
 class Action(StrEnum):
@@ -31,8 +33,12 @@ class Action(StrEnum):
 
     CREATE = "create"
     UPDATE = "update"
+    ADOPT = "adopt"
+    """Take over a contact that somebody else made, of the same name at the same address (safety S14)."""
     REMAP = "remap"
     """Take up a contact that carries this client's Phorest id: our mapping was lost, the contact was not."""
+    RETIRE = "retire"
+    """Close and tag the contact of a client that was merged into another one."""
     LINK = "link"
     """Map further members of a household to its contact; nothing is written in GHL."""
 
@@ -50,7 +56,11 @@ class FieldDiff:
 
 @dataclass(frozen=True)
 class PlannedChange:
-    """One contact's change. `read_first`: what decides whether or how it may be written is read by id before."""
+    """One contact's change.
+
+    `read_first`: what decides whether or how it may be written is read by id before. `joins` is the contact that the
+    client of a retired one is on from now on; `replaces` a contact gone from GHL whose client gets a new one.
+    """
 
     action: Action
     desired: DesiredContact
@@ -58,22 +68,50 @@ class PlannedChange:
     diffs: tuple[FieldDiff, ...]
     reason: str
     read_first: bool = False
+    joins: str | None = None
+    replaces: str | None = None
 
     @property
     def touches_consent(self) -> bool:
-        """Whether consent has to travel with it: it closes a channel, or brings an address (S6)."""
+        """Whether consent has to travel with it: it changes a channel, or brings an address (S6)."""
         return any(diff.facet is Facet.CONSENT or diff.name in (EMAIL.name, PHONE.name) for diff in self.diffs)
 
     @property
+    def opens(self) -> tuple[Channel, ...]:
+        """The channels that it opens."""
+        return tuple(Channel(d.name) for d in self.diffs if d.facet is Facet.CONSENT and d.rule is Rule.REVERSED)
+
+    @property
+    def tag_diffs(self) -> tuple[FieldDiff, ...]:
+        """Tags that go by bulk calls; those of a create travel in its own body (safety S1)."""
+        return () if self.action is Action.CREATE else tuple(d for d in self.diffs if d.facet is Facet.TAGS)
+
+    @property
+    def writes(self) -> bool:
+        """Whether the contact itself is written, and not only its tags."""
+        if self.action in (Action.CREATE, Action.REMAP):
+            return True
+        return any(diff.facet is not Facet.TAGS for diff in self.diffs)
+
+    @property
     def requests(self) -> int:
-        """How many calls it takes if nothing goes wrong."""
-        return 0 if self.action is Action.LINK else 2 if self.read_first else 1
+        """How many calls it takes if nothing goes wrong, bulk calls apart. What is opened is read before and after (S10)."""
+        if self.action is Action.LINK or not self.writes:
+            return 0
+        return 1 + self.read_first + bool(self.opens)
 
     @property
     def item_ids(self) -> tuple[str, ...]:
         """The clients whose outcome this change decides: the primary, and the members that may have a contact."""
         primary = self.desired.phorest_id
         return tuple(m.phorest_id for m in self.desired.household.members if m.live or m.phorest_id == primary)
+
+    @property
+    def mapped_ids(self) -> tuple[str, ...]:
+        """The clients that are on the contact: those whose outcome it is, and records merged into one of them."""
+        left = {former.person.phorest_id for former in self.desired.household.former}
+        merged = (m.phorest_id for m in self.desired.household.members if m.client.merged_to is not None)
+        return tuple(dict.fromkeys((*self.item_ids, *(m for m in merged if m not in left))))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,18 +135,31 @@ class Edited:
 
 @dataclass(frozen=True)
 class Plan:
-    """The changes of one entity, and the outcomes of all records that have none."""
+    """The changes of one entity, and the outcomes of all records that have none.
+
+    `to_guard` are present contacts that get the guard tag before anything else is written to them (safety S1). `step` is
+    what the clients' flags do to the causes on record, written down before the first change is carried out.
+    """
 
     changes: tuple[PlannedChange, ...]
     settled: Mapping[str, Outcome]
     reviews: tuple[Review, ...] = ()
     edited: tuple[Edited, ...] = ()
     total: int = 0
+    to_guard: tuple[str, ...] = ()
+    step: Step | None = None
+    used_decisions: frozenset[int] = frozenset()
 
     @property
     def requests(self) -> int:
         """Calls that applying it takes, retries and read-backs after odd answers apart."""
-        return sum(change.requests for change in self.changes)
+        return sum(change.requests for change in self.changes) + self.bulk_calls
+
+    @property
+    def bulk_calls(self) -> int:
+        """Calls for tags, the guard tag among them: one for every 500 contacts of a tag (safety S22)."""
+        tags = Counter((diff.name, diff.after) for change in self.changes for diff in change.tag_diffs)
+        return sum(-(-count // BULK_LIMIT) for count in (*tags.values(), len(self.to_guard)))
 
     def counts(self) -> dict[str, int]:
         """Changes by action; every action is there."""
@@ -119,239 +170,31 @@ class Plan:
         return replace(self, settled={**self.settled, **more}, total=self.total + len(more))
 
     def consent_changes(self) -> dict[str, int]:
-        """Channels that the plan closes, on new contacts and on present ones. It never opens any."""
-        closing = [
-            (c.action, d) for c in self.changes for d in c.diffs if d.facet is Facet.CONSENT and d.after == "blocked"
-        ]
-        return {
-            "closed_on_create": sum(action is Action.CREATE for action, _ in closing),
-            "closed_on_update": sum(action is Action.UPDATE for action, _ in closing),
-            "opened": 0,
-        }
+        """Channels that the plan closes and opens, by whose contact it is; and contacts that GHL can no longer remind.
+
+        A contact is counted as lost to GHL's reminders when its email or its phone is closed by this plan (safety S8).
+        """
+        found = Counter[str]()
+        for change in self.changes:
+            named = {d.name: d for d in change.diffs if d.facet is Facet.CONSENT}
+            closed = [name for name, d in named.items() if d.after == BLOCKED]
+            found[f"closed_on_{change.action.value}"] += len(closed)
+            found["opened"] += len(change.opens)
+            found["contacts_without_reminders"] += bool(_reaches(change.desired) & set(closed))
+        return {name: found[name] for name in _CONSENT_COUNTS}
 
 
-@dataclass
-class _Draft:
-    changes: list[PlannedChange] = field(default_factory=list[PlannedChange])
-    settled: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
-    reviews: list[Review] = field(default_factory=list[Review])
-    edited: list[Edited] = field(default_factory=list[Edited])
+_CONSENT_COUNTS = (
+    "closed_on_create",
+    "closed_on_update",
+    "closed_on_adopt",
+    "closed_on_retire",
+    "opened",
+    "contacts_without_reminders",
+)
 
 
-class Planner:
-    """Compares desired contacts with what GHL holds. Pure: all it needs is handed over.
-
-    `refused` holds, by Phorest id, the source hash of content that GHL has refused and that waits for a change.
-    `duplicates` is on where the location allows them: then the contact of another client of ours stands in nobody's way.
-    While the location is `quiet`, every update reads first: nothing is written to a contact without the guard tag (S1).
-    """
-
-    def __init__(
-        self,
-        *,
-        mirror: Mapping[str, MirrorContact],
-        mappings: Mapping[str, MappingRow],
-        field_ids: Mapping[str, str],
-        refused: Mapping[str, str],
-        keyring: Keyring,
-        duplicates: bool = False,
-        quiet: bool = False,
-    ) -> None:
-        self._mirror = mirror
-        self._mappings = mappings
-        self._field_ids = field_ids
-        self._refused = refused
-        self._keyring = keyring
-        self._by_address = _by_address(mirror.values())
-        self._primary_of = {row.ghl_id: row.phorest_id for row in mappings.values() if row.role == "primary"}
-        self._duplicates = duplicates
-        self._quiet = quiet
-        self._given_up: set[tuple[str, str]] = set()
-
-    def plan(self, desired: Iterable[DesiredContact]) -> Plan:
-        """The plan for these contacts; every member of every household is either in a change or settled."""
-        draft = _Draft()
-        total = 0
-        unknown: list[DesiredContact] = []
-        for contact in desired:
-            total += len(contact.member_ids)
-            mapping = self._mappings.get(contact.phorest_id)
-            if contact.household.anchor is not None and mapping is not None:
-                self._known(draft, contact, mapping)
-            else:
-                unknown.append(contact)
-        self._given_up = _given_up(draft.changes)
-        for contact in unknown:
-            self._unknown(draft, contact)
-        return Plan(tuple(draft.changes), draft.settled, tuple(draft.reviews), tuple(draft.edited), total)
-
-    def _unknown(self, draft: _Draft, desired: DesiredContact) -> None:
-        if not desired.household.live:
-            self._settle(draft, desired)
-        elif not desired.addresses:
-            self._settle(draft, desired, Skipped(NO_CONTACT_POINT))
-        elif self._was_refused(desired):
-            self._settle(draft, desired, Rejected(NOT_AGAIN))
-        else:
-            present = self._holding(desired)
-            if not present:
-                diffs = self._create_diffs(desired)
-                self._add(draft, PlannedChange(Action.CREATE, desired, None, diffs, "no contact yet"))
-            else:
-                self._present(draft, desired, present)
-
-    def _present(self, draft: _Draft, desired: DesiredContact, present: Sequence[MirrorContact]) -> None:
-        """An address of the household is on a contact already: ours if it says so, else a person decides."""
-        field_id = self._field_ids.get(CUSTOM[0].name)
-        ours = [
-            c
-            for c in present
-            if field_id and c.custom_fields.get(field_id) in desired.member_ids and c.ghl_id not in self._primary_of
-        ]
-        if len(ours) == 1:
-            reason = "the contact carries this client's Phorest id"
-            self._add(draft, PlannedChange(Action.REMAP, desired, ours[0].ghl_id, (), reason))
-            return
-        draft.reviews.append(Review(desired=desired, ghl_id=present[0].ghl_id, cause="adoption", reason=ADDRESS_TAKEN))
-        self._settle(draft, desired, Rejected(ADDRESS_TAKEN))
-
-    def _known(self, draft: _Draft, desired: DesiredContact, mapping: MappingRow) -> None:
-        held = self._mirror.get(mapping.ghl_id)
-        if held is not None and held.gone_at is not None:
-            reason = "the contact is gone from GHL; it is made again only by command, for somebody may have deleted it"
-            draft.reviews.append(Review(desired=desired, ghl_id=mapping.ghl_id, cause="gone", reason=reason))
-            self._settle(draft, desired, Skipped(GONE))
-            return
-        diffs = wanted = self._update_diffs(draft, desired, mapping, held)
-        if self._was_refused(desired):  # closing a channel is never held up by a refused name
-            diffs = tuple(diff for diff in wanted if diff.facet is Facet.CONSENT)
-        if wanted and not diffs:
-            self._settle(draft, desired, Rejected(NOT_AGAIN))
-        elif diffs:
-            reason = ", ".join(sorted({diff.rule.value for diff in diffs}))
-            change = PlannedChange(Action.UPDATE, desired, mapping.ghl_id, diffs, reason)
-            self._add(
-                draft, replace(change, read_first=self._quiet or change.touches_consent or _consent_held(held) is None)
-            )
-        elif not self._linked(desired, mapping.ghl_id):
-            self._add(draft, PlannedChange(Action.LINK, desired, mapping.ghl_id, (), "new in the household"))
-        else:
-            self._settle(draft, desired, Unchanged())
-
-    def _update_diffs(
-        self, draft: _Draft, desired: DesiredContact, mapping: MappingRow, held: MirrorContact | None
-    ) -> tuple[FieldDiff, ...]:
-        """Fields that differ from the mirror and that a rule lets us write (design §2 "plan", safety S16)."""
-        acked = mapping.acked.get(Facet.IDENTITY.value, {})
-        diffs: list[FieldDiff] = []
-        for spec in IDENTITY:
-            after = desired.identity.get(spec.name)
-            before = _held(held, spec.name)
-            if after is None or _same(before, after, exactly=held is not None and held.seen_by != "search"):
-                continue
-            if held is not None and acked.get(spec.name) == field_hash(self._keyring, spec.name, after):
-                draft.edited.append(Edited(phorest_id=desired.phorest_id, ghl_id=mapping.ghl_id, field=spec.name))
-                continue
-            diffs.append(FieldDiff(spec.name, spec.facet, before, after, spec.rule))
-        for spec in CUSTOM:
-            field_id = self._field_ids.get(spec.name)
-            present = held.custom_fields.get(field_id) if held is not None and field_id else None
-            if present != desired.custom[spec.name]:
-                before = None if present is None else str(present)
-                diffs.append(FieldDiff(spec.name, spec.facet, before, desired.custom[spec.name], spec.rule))
-        diffs += [
-            FieldDiff(channel.value, Facet.CONSENT, "open or unknown", "blocked", Rule.STRICTEST)
-            for channel in consent.to_tighten(desired.blocked, _consent_held(held))
-        ]
-        return tuple(diffs)
-
-    def _create_diffs(self, desired: DesiredContact) -> tuple[FieldDiff, ...]:
-        identity = [
-            FieldDiff(s.name, s.facet, None, desired.identity[s.name], s.rule)
-            for s in IDENTITY
-            if s.name in desired.identity
-        ]
-        custom = [FieldDiff(spec.name, spec.facet, None, desired.custom[spec.name], spec.rule) for spec in CUSTOM]
-        channels = [
-            FieldDiff(c.value, Facet.CONSENT, None, "blocked" if c in desired.blocked else "open", Rule.STRICTEST)
-            for c in consent.Channel
-        ]
-        return (*identity, *custom, *channels)
-
-    def _holding(self, desired: DesiredContact) -> list[MirrorContact]:
-        """Contacts that hold an address of it, but for those of ours that this very plan makes give it up."""
-        found = {
-            contact.ghl_id: contact
-            for address in desired.addresses
-            for contact in self._by_address.get(address, ())
-            if (contact.ghl_id, address) not in self._given_up
-            and not (self._duplicates and contact.ghl_id in self._primary_of)
-        }
-        return list(found.values())
-
-    def _linked(self, desired: DesiredContact, ghl_id: str) -> bool:
-        return all(
-            (mapping := self._mappings.get(member.phorest_id)) is not None and mapping.ghl_id == ghl_id
-            for member in desired.household.members
-            if member.live or member.phorest_id == desired.phorest_id
-        )
-
-    def _was_refused(self, desired: DesiredContact) -> bool:
-        return self._refused.get(desired.phorest_id) == desired.source_hash
-
-    def _add(self, draft: _Draft, change: PlannedChange) -> None:
-        draft.changes.append(change)
-        concerned = set(change.item_ids)
-        for member in change.desired.household.members:
-            if member.phorest_id not in concerned:
-                draft.settled[member.phorest_id] = Skipped(why_not_live(member.client) or NO_CONTACT_POINT)
-
-    def _settle(self, draft: _Draft, desired: DesiredContact, outcome: Outcome | None = None) -> None:
-        """The outcome of every member; who gets no contact anyway has that as the reason, but for a mapped primary."""
-        for member in desired.household.members:
-            reason = why_not_live(member.client)
-            speaks = member.phorest_id == desired.phorest_id and desired.household.anchor is not None
-            if outcome is None or (reason is not None and not speaks):
-                draft.settled[member.phorest_id] = Skipped(reason or NO_CONTACT_POINT)
-            else:
-                draft.settled[member.phorest_id] = outcome
-
-
-def field_hash(keyring: Keyring, name: str, value: str) -> str:
-    """The keyed hash under which a field's acknowledged value is kept."""
-    return keyring.digest("field", name, value)
-
-
-def _held(held: MirrorContact | None, name: str) -> str | None:
-    return getattr(held, name) if held is not None else None
-
-
-def _consent_held(held: MirrorContact | None) -> Mapping[str, DndSetting] | None:
-    """What GHL holds of consent, or None for unknown; what a search showed of it is no ground for a decision (S10)."""
-    return None if held is None or held.seen_by == "search" else held.dnd_settings
-
-
-def _given_up(changes: Iterable[PlannedChange]) -> set[tuple[str, str]]:
-    """(contact, address) pairs that updates of this plan replace. An address that is only no longer wanted stays there."""
-    return {
-        (str(change.ghl_id), diff.before)
-        for change in changes
-        if change.action is Action.UPDATE
-        for diff in change.diffs
-        if diff.name in (EMAIL.name, PHONE.name) and diff.before is not None
-    }
-
-
-def _same(before: str | None, after: str, *, exactly: bool) -> bool:
-    """Search answers may carry lower-cased names only, so a name seen there compares without case (facts/ghl-api §5.3)."""
-    return before == after if exactly else (before or "").casefold() == after.casefold()
-
-
-def _by_address(contacts: Iterable[MirrorContact]) -> dict[str, list[MirrorContact]]:
-    found: dict[str, list[MirrorContact]] = {}
-    for contact in contacts:
-        if contact.gone_at is None:
-            for address in (contact.email, contact.phone):
-                if address:
-                    found.setdefault(address, []).append(contact)
-    return found
+def _reaches(desired: DesiredContact) -> set[str]:
+    """The channels by which the contact could be reached at all."""
+    by = (*BY_EMAIL,) if EMAIL.name in desired.identity else ()
+    return {channel.value for channel in (*by, *(BY_PHONE if PHONE.name in desired.identity else ()))}

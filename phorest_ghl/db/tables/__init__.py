@@ -6,8 +6,14 @@ HMAC-SHA256 under PHOREST_GHL_HASH_KEY, as hexadecimal text.
 """
 
 from phorest_ghl.db.tables._base import metadata
-from phorest_ghl.db.tables.consent import consent_events, suppressions
-from phorest_ghl.db.tables.ledger import entity_mappings, guarded_contacts, sync_changes, sync_intents
+from phorest_ghl.db.tables.consent import consent_events, consent_observations, suppressions
+from phorest_ghl.db.tables.ledger import (
+    entity_mappings,
+    former_contacts,
+    guarded_contacts,
+    sync_changes,
+    sync_intents,
+)
 from phorest_ghl.db.tables.mirror import ghl_contacts, ghl_fields, ghl_locations
 from phorest_ghl.db.tables.operations import (
     api_budget,
@@ -38,7 +44,9 @@ __all__ = [
     "api_budget",
     "audit_findings",
     "consent_events",
+    "consent_observations",
     "entity_mappings",
+    "former_contacts",
     "ghl_contacts",
     "ghl_fields",
     "ghl_locations",

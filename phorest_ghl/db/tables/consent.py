@@ -34,7 +34,7 @@ suppressions = Table(
     text("address_key"),
     text("channel"),
     text("cause"),
-    text("source_id", null=True),
+    text("source_id", default=""),
     text("batch_id"),
     moment("created_at"),
     Column("lifted_at", Instant),
@@ -44,8 +44,25 @@ suppressions = Table(
         "address_key",
         "channel",
         "cause",
+        "source_id",
         unique=True,
         postgresql_where=sql("lifted_at is null"),
     ),
 )
-"""The ledger of S9: keyed hash of the address and the channel that may not be used; it outlives contacts."""
+"""The causes on record (S7, S9): keyed hash of the address, the channel that may not be used there, and whose cause it is: a
+Phorest client's, or for `GHL` a contact's. A row outlives contacts, and is lifted by its own reversal alone."""
+
+consent_observations = Table(
+    "consent_observations",
+    metadata,
+    Column("location_id", text("x").type, primary_key=True),
+    Column("phorest_id", text("x").type, primary_key=True),
+    text("email_key", null=True),
+    text("phone_key", null=True),
+    Column("email_marketing", Boolean),
+    Column("email_reminder", Boolean),
+    Column("sms_marketing", Boolean),
+    Column("sms_reminder", Boolean),
+    moment("observed_at"),
+)
+"""Each client's flags and keyed addresses as the last run of a location saw them: what an opt-in is told from."""

@@ -102,3 +102,15 @@ guarded_contacts = Table(
     Column("released_at", Instant),
 )
 """Contacts that carry the guard tag because of us; only go-live releases it (safety S1)."""
+
+former_contacts = Table(
+    "former_contacts",
+    metadata,
+    Column("location_id", text("x").type, primary_key=True),
+    Column("ghl_id", text("x").type, primary_key=True),
+    text("phorest_id"),
+    text("cause"),
+    text("batch_id"),
+    moment("since"),
+)
+"""Contacts that no client has any more, closed and tagged when that happened: what a merge left behind (design §6)."""

@@ -1,6 +1,6 @@
 """GHL as last seen: the location with its state of going live, the custom fields we made, and the contacts it holds."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Index, Table
+from sqlalchemy import Boolean, CheckConstraint, Column, Date, Index, Table
 
 from phorest_ghl.db.tables._base import Instant, json, metadata, moment, text
 
@@ -14,13 +14,16 @@ ghl_locations = Table(
     json("unique_identifiers"),
     Column("read_at", Instant),
     Column("mirrored_at", Instant),
+    Column("polled_at", Instant),
+    Column("fields_read_at", Instant),
     Column("workflows_confirmed_at", Instant),
     text("workflows_confirmed_by", null=True),
     Column("live_at", Instant),
     moment("created_at"),
     CheckConstraint("mode in ('quiet', 'live')", name="mode"),
 )
-"""`mode` is `quiet` until go-live (safety S1); `mirrored_at` is the last complete read-back of its contacts."""
+"""`mode` is `quiet` until go-live (safety S1); `mirrored_at` is the last complete read-back of its contacts,
+`polled_at` (GHL's clock) up to when opt-outs have been asked for, `fields_read_at` when its custom fields were listed."""
 
 ghl_fields = Table(
     "ghl_fields",
@@ -44,6 +47,13 @@ ghl_contacts = Table(
     text("last_name", null=True),
     text("email", null=True),
     text("phone", null=True),
+    text("street_address", null=True),
+    text("city", null=True),
+    text("state", null=True),
+    text("postal_code", null=True),
+    text("country", null=True),
+    Column("date_of_birth", Date),
+    text("source", null=True),
     Column("dnd", Boolean),
     json("dnd_settings"),
     json("custom_fields", null=False, default="{}"),

@@ -1,0 +1,447 @@
+"""Comparing desired contacts with the mirror and the mapping: what is to change, by which rule. Pure.
+
+Belongs here: the decisions. Does not: reading GHL (`mirror`), writing it (`apply`), the shape of a plan (`plan`).
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from phorest_ghl.db.keyed import Keyring
+from phorest_ghl.ghl import fields
+from phorest_ghl.ghl.fields import EMAIL, IDENTITY, PHONE, PHOREST_ID, Facet, Rule
+from phorest_ghl.ghl.models import DndSetting
+from phorest_ghl.sync import consent, normalise
+from phorest_ghl.sync.identity import Former, Household, Person, why_not_live
+from phorest_ghl.sync.journal import MappingRow
+from phorest_ghl.sync.mirror import MirrorContact
+from phorest_ghl.sync.outcomes import Outcome, Rejected, Skipped, Unchanged
+from phorest_ghl.sync.plan import (
+    ABSENT,
+    ADDRESS_TAKEN,
+    BLOCKED,
+    GONE,
+    NO_CONTACT_POINT,
+    NOT_AGAIN,
+    OPEN,
+    PRESENT,
+    Action,
+    Edited,
+    FieldDiff,
+    Plan,
+    PlannedChange,
+    Review,
+)
+from phorest_ghl.sync.projection import CLEARED, DesiredContact, Projector
+
+TWO_OF_THEM = "several contacts in GHL hold addresses of this client under its name; merge them in GHL"
+REFUSED = "a person decided that the contact in GHL is somebody else"
+_GONE_REASON = "the contact is gone from GHL; it is made again only by command, for somebody may have deleted it"
+_STATES = frozenset({fields.ARCHIVED_TAG, fields.BANNED_TAG, fields.DELETED_TAG, fields.MERGED_TAG})
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What persons have decided, by Phorest id (`phorest-ghl review`)."""
+
+    adopt: Collection[str] = ()
+    refuse: Collection[str] = ()
+    identity: Collection[str] = ()
+    recreate: Collection[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """What we know of GHL's side of a location.
+
+    Attributes:
+        mirror: contacts by id, as last seen.
+        mappings: by Phorest id.
+        field_ids: our custom fields' ids by their names.
+        refused: by Phorest id, the source hash of content that GHL has refused and that waits for a change.
+        guarded: contacts that carry the guard tag because of us.
+        duplicates: the location allows them: the contact of another client of ours stands in nobody's way.
+        quiet: until go-live nothing is written to a contact without the guard tag (S1).
+    """
+
+    mirror: Mapping[str, MirrorContact]
+    mappings: Mapping[str, MappingRow]
+    field_ids: Mapping[str, str]
+    refused: Mapping[str, str] = field(default_factory=dict[str, str])
+    guarded: Collection[str] = frozenset()
+    duplicates: bool = False
+    quiet: bool = False
+
+
+@dataclass
+class _Draft:
+    changes: list[PlannedChange] = field(default_factory=list[PlannedChange])
+    settled: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
+    reviews: list[Review] = field(default_factory=list[Review])
+    edited: list[Edited] = field(default_factory=list[Edited])
+
+
+class Planner:
+    """Makes plans. All it needs is handed over; `projector` is asked again where another member should speak."""
+
+    def __init__(
+        self, held: Held, projector: Projector, keyring: Keyring, *, decided: Decided = Decided()  # noqa: B008 - frozen
+    ) -> None:
+        self._held = held
+        self._projector = projector
+        self._keyring = keyring
+        self._decided = decided
+        self._custom = fields.enabled(projector.rules.switches)
+        self._speaking = {row.ghl_id: row for row in held.mappings.values() if row.role == "primary"}
+        self._by_address = _by_address(held.mirror.values())
+        self._carrying = _carrying(held.mirror.values(), held.field_ids.get(PHOREST_ID.name))
+        self._given_up: set[tuple[str, str]] = set()
+
+    def plan(self, households: Iterable[Household]) -> Plan:
+        """The plan for these households; every member of each is either in a change or settled."""
+        draft = _Draft()
+        total = 0
+        unknown: list[DesiredContact] = []
+        for household in households:
+            desired = self._projector.contact(household)
+            total += len(desired.member_ids)
+            mapping = self._speaking.get(household.anchor or "")
+            if mapping is not None:
+                self._known(draft, desired, mapping)
+                for former in household.former:
+                    self._former(draft, former, mapping.ghl_id)
+            else:
+                unknown.append(desired)
+        self._given_up = _given_up(draft.changes)
+        for desired in unknown:
+            self._unknown(draft, desired)
+        return Plan(
+            tuple(draft.changes),
+            draft.settled,
+            tuple(draft.reviews),
+            tuple(draft.edited),
+            total,
+            to_guard=self._to_guard(draft.changes),
+        )
+
+    # --- households that have no contact of ours
+
+    def _unknown(self, draft: _Draft, desired: DesiredContact, *, replaces: str | None = None) -> None:
+        if not desired.household.live:
+            self._settle(draft, desired)
+        elif not desired.addresses and not self._projector.rules.without_contact_point:
+            self._settle(draft, desired, Skipped(NO_CONTACT_POINT))
+        elif self._was_refused(desired):
+            self._settle(draft, desired, Rejected(NOT_AGAIN))
+        elif self._carried(draft, desired):
+            return
+        elif present := self._holding(desired):
+            self._present(draft, desired, present)
+        else:
+            change = PlannedChange(Action.CREATE, desired, None, self._create_diffs(desired), "no contact yet")
+            self._add(draft, replace(change, replaces=replaces))
+
+    def _carried(self, draft: _Draft, desired: DesiredContact) -> bool:
+        """Take up the one contact that carries a member's Phorest id and is nobody's: ours, whatever became of its mapping."""
+        ours = [
+            contact
+            for member in desired.member_ids
+            for contact in self._carrying.get(member, ())
+            if contact.ghl_id not in self._speaking
+        ]
+        if len(ours) != 1:
+            return False
+        reason = "the contact carries this client's Phorest id"
+        self._add(draft, PlannedChange(Action.REMAP, desired, ours[0].ghl_id, (), reason, read_first=True))
+        return True
+
+    def _present(self, draft: _Draft, desired: DesiredContact, present: Sequence[MirrorContact]) -> None:
+        """An address of the household is on a contact already: the same person by name, or a person decides (S14)."""
+        if desired.phorest_id in self._decided.refuse:
+            self._settle(draft, desired, Skipped(REFUSED))
+            return
+        free = [contact for contact in present if contact.ghl_id not in self._speaking]
+        forced = desired.phorest_id in self._decided.adopt
+        named = [(c, m) for c in free if (m := _named_like(desired.household, c)) is not None]
+        if forced and not named and len(free) == 1:
+            named = [(free[0], desired.household.primary)]
+        if len(named) == 1:
+            contact, member = named[0]
+            if member is not desired.household.primary:
+                desired = self._projector.contact(desired.household.spoken_for_by(member))
+            self._adopt(draft, desired, contact)
+            return
+        reason = TWO_OF_THEM if named else ADDRESS_TAKEN
+        draft.reviews.append(Review(desired=desired, ghl_id=present[0].ghl_id, cause="adoption", reason=reason))
+        self._settle(draft, desired, Rejected(reason))
+
+    def _adopt(self, draft: _Draft, desired: DesiredContact, contact: MirrorContact) -> None:
+        elsewhere = {
+            name
+            for name in (EMAIL.name, PHONE.name)
+            if any(other.ghl_id != contact.ghl_id for other in self._by_address.get(desired.identity.get(name, ""), ()))
+        }
+        diffs = [
+            FieldDiff(spec.name, spec.facet, None, desired.identity[spec.name], Rule.FILL_IF_EMPTY)
+            for spec in IDENTITY
+            if spec.name in desired.identity and not getattr(contact, spec.name) and spec.name not in elsewhere
+        ]
+        diffs += self._custom_diffs(desired, contact)
+        # What a search showed of consent decides nothing (S10); what will be closed is told by the read before the write.
+        diffs += [
+            FieldDiff(c.value, Facet.CONSENT, None, BLOCKED, Rule.STRICTEST)
+            for c in consent.to_tighten(desired.blocked, contact.dnd_settings)
+        ]
+        diffs += self._tag_diffs(desired, contact, {})
+        reason = "a contact of the same name holds an address of this client"
+        change = PlannedChange(Action.ADOPT, desired, contact.ghl_id, tuple(diffs), reason, read_first=True)
+        self._add(draft, change)
+
+    # --- households that have a contact of ours
+
+    def _known(self, draft: _Draft, desired: DesiredContact, mapping: MappingRow) -> None:
+        held = self._held.mirror.get(mapping.ghl_id)
+        if held is not None and held.gone_at is not None:
+            self._gone(draft, desired, mapping)
+            return
+        diffs = wanted = self._update_diffs(draft, desired, mapping, held)
+        if self._was_refused(desired):  # closing a channel is never held up by a refused name
+            diffs = tuple(diff for diff in wanted if diff.facet is not Facet.IDENTITY)
+        if wanted and not diffs:
+            self._settle(draft, desired, Rejected(NOT_AGAIN))
+        elif diffs:
+            reason = ", ".join(sorted({diff.rule.value for diff in diffs}))
+            change = PlannedChange(Action.UPDATE, desired, mapping.ghl_id, diffs, reason)
+            first = self._held.quiet or change.touches_consent or _consent_held(held) is None
+            self._add(draft, replace(change, read_first=change.writes and first))
+        elif not self._linked(desired, mapping):
+            self._add(draft, PlannedChange(Action.LINK, desired, mapping.ghl_id, (), "new in the household"))
+        else:
+            self._settle(draft, desired, Unchanged())
+
+    def _gone(self, draft: _Draft, desired: DesiredContact, mapping: MappingRow) -> None:
+        """Merged there into another contact, or deleted: then it is made again only by command (S9)."""
+        if desired.phorest_id in self._decided.recreate:
+            self._unknown(draft, desired, replaces=mapping.ghl_id)
+        elif self._carried(draft, desired):
+            return
+        else:
+            same = [
+                contact
+                for contact in self._holding(desired)
+                if contact.ghl_id not in self._speaking and _named_like(desired.household, contact) is not None
+            ]
+            if len(same) == 1 and desired.household.live:
+                self._adopt(draft, desired, same[0])
+                return
+            draft.reviews.append(Review(desired=desired, ghl_id=mapping.ghl_id, cause="gone", reason=_GONE_REASON))
+            self._settle(draft, desired, Skipped(GONE))
+
+    def _former(self, draft: _Draft, former: Former, joins: str) -> None:
+        """The contact of a client that was merged into another: closed and tagged, and its client joins the other's."""
+        desired = self._projector.former(former)
+        mapping = self._held.mappings.get(former.person.phorest_id)
+        held = self._held.mirror.get(former.ghl_id)
+        diffs: tuple[FieldDiff, ...] = ()
+        if held is None or held.gone_at is None:
+            acked = mapping.acked if mapping is not None else {}
+            diffs = (*self._consent_diffs(desired, held), *self._tag_diffs(desired, held, acked))
+        reason = "its client was merged into another one in Phorest"
+        change = PlannedChange(Action.RETIRE, desired, former.ghl_id, diffs, reason, read_first=True, joins=joins)
+        draft.changes.append(change)
+
+    # --- what differs
+
+    def _update_diffs(
+        self, draft: _Draft, desired: DesiredContact, mapping: MappingRow, held: MirrorContact | None
+    ) -> tuple[FieldDiff, ...]:
+        """Fields that differ from the mirror and that a rule lets us write (design §2 "plan", safety S16)."""
+        acked = mapping.acked.get(Facet.IDENTITY.value, {})
+        fill_only = mapping.adopted and desired.phorest_id not in self._decided.identity
+        diffs: list[FieldDiff] = []
+        for spec in IDENTITY:
+            after = desired.identity.get(spec.name)
+            before = getattr(held, spec.name) if held is not None else None
+            if after is None or _same(before, after, exactly=held is not None and held.seen_by != "search"):
+                continue
+            if fill_only and before:
+                continue
+            if held is not None and acked.get(spec.name) == field_hash(self._keyring, spec.name, after):
+                draft.edited.append(Edited(phorest_id=desired.phorest_id, ghl_id=mapping.ghl_id, field=spec.name))
+                continue
+            diffs.append(FieldDiff(spec.name, spec.facet, before, after, Rule.FILL_IF_EMPTY if fill_only else spec.rule))
+        diffs += self._custom_diffs(desired, held)
+        diffs += self._consent_diffs(desired, held)
+        diffs += self._tag_diffs(desired, held, mapping.acked)
+        return tuple(diffs)
+
+    def _custom_diffs(self, desired: DesiredContact, held: MirrorContact | None) -> list[FieldDiff]:
+        diffs: list[FieldDiff] = []
+        for spec in self._custom:
+            if spec.name not in desired.custom:
+                continue
+            after = desired.custom[spec.name]
+            field_id = self._held.field_ids.get(spec.name)
+            before = fields.canonical(spec, held.custom_fields.get(field_id)) if held is not None and field_id else None
+            if (before or CLEARED) != after:
+                diffs.append(FieldDiff(spec.name, spec.facet, before, after, spec.rule))
+        return diffs
+
+    def _consent_diffs(self, desired: DesiredContact, held: MirrorContact | None) -> list[FieldDiff]:
+        known = _consent_held(held)
+        closing = [
+            FieldDiff(channel.value, Facet.CONSENT, "open or unknown", BLOCKED, Rule.STRICTEST)
+            for channel in consent.to_tighten(desired.blocked, known)
+        ]
+        opening = [
+            FieldDiff(channel.value, Facet.CONSENT, BLOCKED, OPEN, Rule.REVERSED)
+            for channel in consent.to_open(desired.blocked, known)
+        ]
+        return closing + opening
+
+    def _tag_diffs(
+        self, desired: DesiredContact, held: MirrorContact | None, acked: Mapping[str, Mapping[str, str]]
+    ) -> list[FieldDiff]:
+        """Tags to add that we never added, and to remove of those that we added. A person's removal stands (S16)."""
+        ours = acked.get(Facet.TAGS.value, {}).keys()
+        there = held.tags if held is not None else frozenset(ours)
+        removable = ours & _STATES if desired.keeps_tags else ours
+        return [
+            *(_tag(tag, PRESENT) for tag in sorted(desired.tags - there - ours)),
+            *(_tag(tag, ABSENT) for tag in sorted((removable & there) - desired.tags)),
+        ]
+
+    def _create_diffs(self, desired: DesiredContact) -> tuple[FieldDiff, ...]:
+        identity = [
+            FieldDiff(s.name, s.facet, None, desired.identity[s.name], s.rule)
+            for s in IDENTITY
+            if s.name in desired.identity
+        ]
+        custom = [
+            FieldDiff(spec.name, spec.facet, None, desired.custom[spec.name], spec.rule)
+            for spec in self._custom
+            if spec.name in desired.sent_custom
+        ]
+        channels = [
+            FieldDiff(c.value, Facet.CONSENT, None, BLOCKED if c in desired.blocked else OPEN, Rule.STRICTEST)
+            for c in consent.Channel
+        ]
+        return (*identity, *custom, *channels, *(_tag(tag, PRESENT) for tag in sorted(desired.tags)))
+
+    # --- bookkeeping
+
+    def _holding(self, desired: DesiredContact) -> list[MirrorContact]:
+        """Contacts that hold an address of it, but for those of ours that this very plan makes give it up."""
+        found = {
+            contact.ghl_id: contact
+            for address in desired.addresses
+            for contact in self._by_address.get(address, ())
+            if (contact.ghl_id, address) not in self._given_up
+            and not (self._held.duplicates and contact.ghl_id in self._speaking)
+        }
+        return list(found.values())
+
+    def _linked(self, desired: DesiredContact, mapping: MappingRow) -> bool:
+        change = PlannedChange(Action.LINK, desired, mapping.ghl_id, (), "")
+        return mapping.phorest_id == desired.phorest_id and all(
+            (row := self._held.mappings.get(member)) is not None and row.ghl_id == mapping.ghl_id
+            for member in change.mapped_ids
+        )
+
+    def _was_refused(self, desired: DesiredContact) -> bool:
+        return self._held.refused.get(desired.phorest_id) == desired.source_hash
+
+    def _to_guard(self, changes: Iterable[PlannedChange]) -> tuple[str, ...]:
+        """Present contacts that are about to be written to and are not known to carry the guard tag (S1)."""
+        if not self._held.quiet:
+            return ()
+        wanted = {change.ghl_id: change for change in changes if change.ghl_id is not None and change.diffs}
+        return tuple(
+            ghl_id
+            for ghl_id in wanted
+            if ghl_id not in self._held.guarded
+            or ((held := self._held.mirror.get(ghl_id)) is not None and fields.GUARD_TAG not in held.tags)
+        )
+
+    def _add(self, draft: _Draft, change: PlannedChange) -> None:
+        draft.changes.append(change)
+        concerned = set(change.item_ids)
+        for member in _settling(change.desired):
+            if member.phorest_id not in concerned:
+                draft.settled[member.phorest_id] = Skipped(why_not_live(member.client) or NO_CONTACT_POINT)
+
+    def _settle(self, draft: _Draft, desired: DesiredContact, outcome: Outcome | None = None) -> None:
+        """The outcome of every member; who gets no contact anyway has that as the reason, but for a mapped primary."""
+        for member in _settling(desired):
+            reason = why_not_live(member.client)
+            speaks = member.phorest_id == desired.phorest_id and desired.household.anchor is not None
+            if outcome is None or (reason is not None and not speaks):
+                draft.settled[member.phorest_id] = Skipped(reason or NO_CONTACT_POINT)
+            else:
+                draft.settled[member.phorest_id] = outcome
+
+
+def field_hash(keyring: Keyring, name: str, value: str) -> str:
+    """The keyed hash under which a field's acknowledged value is kept."""
+    return keyring.digest("field", name, value)
+
+
+def _settling(desired: DesiredContact) -> list[Person]:
+    """The members whose outcome the household decides; one that leaves a contact behind has a change of its own."""
+    leaving = {former.person.phorest_id for former in desired.household.former}
+    return [member for member in desired.household.members if member.phorest_id not in leaving]
+
+
+def _named_like(household: Household, contact: MirrorContact) -> Person | None:
+    """The living member whose name is the contact's, the primary first (S13, S14). No name is nobody's."""
+    name = normalise.folded_name(contact.first_name, contact.last_name)
+    alike = (
+        member
+        for member in household.members
+        if member.live and normalise.folded_name(member.client.first_name, member.client.last_name) == name
+    )
+    return next(alike, None) if name else None
+
+
+def _tag(name: str, after: str) -> FieldDiff:
+    return FieldDiff(name, Facet.TAGS, ABSENT if after == PRESENT else PRESENT, after, Rule.ADDITIVE)
+
+
+def _consent_held(held: MirrorContact | None) -> Mapping[str, DndSetting] | None:
+    """What GHL holds of consent, or None for unknown; what a search showed of it is no ground for a decision (S10)."""
+    return None if held is None or held.seen_by == "search" else held.dnd_settings
+
+
+def _given_up(changes: Iterable[PlannedChange]) -> set[tuple[str, str]]:
+    """(contact, address) pairs that updates of this plan replace. An address that is only no longer wanted stays there."""
+    return {
+        (str(change.ghl_id), diff.before)
+        for change in changes
+        if change.action is Action.UPDATE
+        for diff in change.diffs
+        if diff.name in (EMAIL.name, PHONE.name) and diff.before is not None
+    }
+
+
+def _same(before: str | None, after: str, *, exactly: bool) -> bool:
+    """Search answers may carry lower-cased names only, so a name seen there compares without case (facts/ghl-api §5.3)."""
+    return before == after if exactly else (before or "").casefold() == after.casefold()
+
+
+def _by_address(contacts: Iterable[MirrorContact]) -> dict[str, list[MirrorContact]]:
+    found: dict[str, list[MirrorContact]] = {}
+    for contact in contacts:
+        if contact.gone_at is None:
+            for address in (contact.email, contact.phone):
+                if address:
+                    found.setdefault(address, []).append(contact)
+    return found
+
+
+def _carrying(contacts: Iterable[MirrorContact], field_id: str | None) -> dict[str, list[MirrorContact]]:
+    """Contacts by the Phorest id that they carry."""
+    found: dict[str, list[MirrorContact]] = {}
+    for contact in contacts:
+        value = contact.custom_fields.get(field_id) if field_id and contact.gone_at is None else None
+        if value:
+            found.setdefault(str(value), []).append(contact)
+    return found
