@@ -134,6 +134,33 @@ work_items = Table(
 )
 """The one queue for repair, retry, review and healing: one open row a record and cause."""
 
+review_decisions = Table(
+    "review_decisions",
+    metadata,
+    row_id(),
+    text("location_id"),
+    text("entity_type"),
+    text("phorest_id"),
+    text("ghl_id", null=True),
+    text("kind"),
+    text("operator"),
+    moment("decided_at"),
+    Column("used_at", Instant),
+    json("detail", null=False, default="{}"),
+    Index(
+        "uq_review_decisions_open",
+        "location_id",
+        "entity_type",
+        "phorest_id",
+        "kind",
+        unique=True,
+        postgresql_where=sql("used_at is null"),
+    ),
+    CheckConstraint("kind in ('adopt', 'refuse adoption', 'identity', 'recreate', 'opt-in')", name="kind"),
+)
+"""What a person decided about a record that waited, and when a run acted on it. `detail` holds ids, keyed hashes and
+field names only. Rows are never deleted: who decided what is evidence."""
+
 import_cursors = Table(
     "import_cursors",
     metadata,
