@@ -1,42 +1,42 @@
 """Write one contact: under its lock, journalled before it is sent, its answer compared and kept.
 
-Belongs here: create, update, remap and link of a contact, and what each answer of GHL proves. Does not: the order of
-many (`apply`), what should be written (`plan`), our tables (`keeper`).
+Belongs here: create, remap and link of a contact, and what each answer of GHL proves. Does not: writing to one that is
+there (`contact_updater`), the order of many (`apply`), what should be written (`plan`), our tables (`keeper`).
 
 A create happens once, wherever the process dies: intent planned (committed), intent sent (committed), request, then
 mapping, mirror, guard and the confirmed intent in one commit. An intent that is `sent` is never sent again without the
 proof that S15 asks for.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
-from threading import Lock
 
 import structlog
 
 from phorest_ghl.db.transactions import under_lock
 from phorest_ghl.ghl.client import GhlClient
-from phorest_ghl.ghl.fields import CUSTOM, EMAIL, GUARD_TAG, PHONE, SOURCE, Facet
-from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, DndSetting, utc_now
+from phorest_ghl.ghl.fields import EMAIL, PHONE
+from phorest_ghl.ghl.models import Contact, ContactWrite, utc_now
 from phorest_ghl.http.answer import member
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.sync import consent, mirror
+from phorest_ghl.sync.contact_bodies import create_body
+from phorest_ghl.sync.contact_sender import ContactSender
+from phorest_ghl.sync.contact_updater import UNGUARDED, ContactUpdater
+from phorest_ghl.sync.guard import Guarded, guard
 from phorest_ghl.sync.journal import Intent
-from phorest_ghl.sync.keeper import ADOPTION, REJECTED, UNKNOWN, Keeper
-from phorest_ghl.sync.lookup import SEARCH_LAG_S, carries_our_id, find_ours, read_contact
+from phorest_ghl.sync.keeper import ADOPTION, UNKNOWN, Keeper
+from phorest_ghl.sync.lookup import SEARCH_LAG_S, find_ours, read_contact
 from phorest_ghl.sync.mirror import SeenBy
 from phorest_ghl.sync.outcomes import Applied, Outcome, Rejected, Skipped, Unchanged
-from phorest_ghl.sync.plan import ADDRESS_TAKEN, GONE, Action, PlannedChange
+from phorest_ghl.sync.plan import ADDRESS_TAKEN, Action, PlannedChange
 from phorest_ghl.sync.projection import DesiredContact
+from phorest_ghl.sync.tags import Answers, TagChange, send_tags
 
 _log = structlog.get_logger(__name__)
 
-UNGUARDED = "the contact lacks the guard tag"
-
 _CREATE_TRIES = 3
-_PERMANENT = "permanent dnd setting"  # what GHL says of a block that only it may lift (facts/ghl-api §10)
-_READ_AT_ONCE = 20
-"""Creates of a run whose consent is read back when the answer leaves it out (safety S6)."""
+_UNGUARDED_REASON = "GHL did not put the guard tag on the contact that carries this client's Phorest id; add the tag in GHL"
 
 
 class ContactWriter:
@@ -50,28 +50,43 @@ class ContactWriter:
         self._keeper = keeper
         self._bulk = bulk
         self._lag_s = lag_s
-        self._read_backs = 0
-        self._lock = Lock()
+        self._sender = ContactSender(client, keeper)
+        self._updater = ContactUpdater(self._sender)
 
     def write(self, change: PlannedChange) -> Outcome:
-        """Carry out one change.
+        """Carry out one change, its tags apart.
 
         Raises ApiError for what the run has to judge, RecordBusy while another run has the record, and
         ConsentNotHonoured when GHL confirms a channel open that we closed.
         """
         actions = {
             Action.CREATE: self._create,
-            Action.UPDATE: self._update,
+            Action.UPDATE: self._updater.update,
+            Action.ADOPT: self._updater.adopt,
+            Action.RETIRE: self._updater.retire,
             Action.REMAP: self._remap,
             Action.LINK: self._link,
         }
-        keys = self._lock_keys(change.desired)
+        keys = self._sender.lock_keys(change.desired)
         return under_lock(self._keeper.engine, keys, lambda: actions[change.action](change))
+
+    def guard(self, ghl_ids: Collection[str]) -> Guarded:
+        """Put the guard tag on present contacts before anything else is written to them (S1). Raises ApiError."""
+        return guard(self._keeper.engine, self._client, self._keeper.ledger, ghl_ids, bulk=self._bulk)
+
+    def send_tags(self, changes: Collection[TagChange]) -> Answers:
+        """Carry tag changes out, 500 contacts a call; what each call proved is kept before the next. Raises ApiError."""
+        return send_tags(self._client, changes, bulk=self._bulk, answered=self._keeper.tagged)
+
+    def finish(self, change: PlannedChange) -> None:
+        """What is left to do when a change and its tags are carried out."""
+        if change.action is Action.RETIRE:
+            self._keeper.joined(change)
 
     def _create(self, change: PlannedChange) -> Outcome:
         desired = change.desired
         mapping = self._keeper.mapping(desired.phorest_id)
-        if mapping is not None and mapping.role == "primary":
+        if mapping is not None and mapping.role == "primary" and mapping.ghl_id != change.replaces:
             return Unchanged()  # another run made it between this plan and now
         intent = self._keeper.open_intent(desired)
         if intent is not None and intent.state != "planned":
@@ -98,7 +113,8 @@ class ContactWriter:
     def _send_create(self, change: PlannedChange) -> Outcome:
         """Send a create. Only where GHL itself refuses a second one is it sent again after its answer was lost (S15)."""
         desired = change.desired
-        write = self._create_body(desired)
+        blocked = {**desired.blocked, **self._keeper.causes_now(desired)}
+        write = create_body(desired, blocked, self._keeper.field_ids, quiet=self._keeper.location.quiet)
         for left in reversed(range(_CREATE_TRIES if self._refuses_second(desired) else 1)):
             self._keeper.settle_intent(desired, "sent")
             try:
@@ -116,7 +132,9 @@ class ContactWriter:
                     self._keeper.refused(desired, UNKNOWN, "the answer to a create was lost; the next run looks it up")
                     raise
                 continue
-            return self._confirmed(change, answer, "create", write.dnd_settings or {})
+            contact, seen_by = self._sender.compared(desired, answer, write.dnd_settings or {})
+            self._keeper.kept(change, contact, action="create", seen_by=seen_by, vendor_date=answer.date)
+            return Applied()
         raise AssertionError("the last attempt returns or raises")
 
     def _refused_as_duplicate(self, change: PlannedChange, error: ApiError) -> Outcome:
@@ -124,7 +142,7 @@ class ContactWriter:
         desired = change.desired
         ghl_id = _duplicate_of(error)
         found = read_contact(self._client, ghl_id) if ghl_id else None
-        if found is not None and self._is_ours(found, desired):
+        if found is not None and self._sender.is_ours(found, desired):
             return self._proved(change, found, "confirmed by refusal")
         self._keeper.settle_intent(desired, "refused", ghl_id=ghl_id, detail="duplicate")
         self._keeper.refused(desired, ADOPTION, ADDRESS_TAKEN, other=found)
@@ -139,7 +157,7 @@ class ContactWriter:
             self._keeper.finding("created although refused", desired, found.id, status=error.status)
             return self._proved(change, found, "confirmed by look-up")
         self._keeper.settle_intent(desired, "refused", detail=f"invalid {error.status}")
-        return self._rejected(desired, error)
+        return self._sender.rejected(desired, error)
 
     def _proved(self, change: PlannedChange, contact: Contact, action: str) -> Outcome:
         """A contact that was read by id and carries our id: the create happened, perhaps before a newer opt-out."""
@@ -148,159 +166,25 @@ class ContactWriter:
         held = contact.dnd_settings
         if held is not None and consent.to_tighten(desired.blocked, held):
             closed = consent.tightened(desired.blocked, held)
-            answer = self._put(desired, contact.id, ContactWrite(dnd_settings=closed))
-            contact, seen_by = self._compared(desired, answer, closed)
+            answer = self._sender.put(desired, contact.id, ContactWrite(dnd_settings=closed))
+            contact, seen_by = self._sender.compared(desired, answer, closed)
         self._keeper.kept(change, contact, action=action, seen_by=seen_by, proved=True)
         return Applied()
-
-    def _confirmed(
-        self, change: PlannedChange, answer: Acknowledged, action: str, sent: Mapping[str, DndSetting]
-    ) -> Outcome:
-        """A write's answer: compared, kept (S6)."""
-        contact, seen_by = self._compared(change.desired, answer, sent)
-        self._keeper.kept(change, contact, action=action, seen_by=seen_by, vendor_date=answer.date)
-        return Applied()
-
-    def _compared(
-        self, desired: DesiredContact, answer: Acknowledged, sent: Mapping[str, DndSetting]
-    ) -> tuple[Contact, SeenBy]:
-        """The contact as it now stands, its consent compared per channel sent; read by id where the answer is doubtful."""
-        contact = answer.contact
-        if contact.dnd_settings is None:
-            doubtful = bool(sent) and self._may_read_back()
-        else:
-            doubtful = bool(consent.looser_than_sent(sent, contact.dnd_settings))
-        if not doubtful:
-            return contact, "answer"
-        read = self._client.contact(contact.id)
-        self._require_consent(desired, read, sent)
-        return read, "read"
-
-    def _update(self, change: PlannedChange, *, again: bool = True) -> Outcome:
-        """One PUT with the changed fields. Consent is read, merged and sent with any address, or alone (S6)."""
-        desired, ghl_id = change.desired, str(change.ghl_id)
-        settings: dict[str, DndSetting] | None = None
-        try:
-            if change.read_first:
-                held = self._client.contact(ghl_id)
-                self._keeper.seen(held, "read")  # a block that stands at an address we replace must outlive it (S9)
-                if change.touches_consent:
-                    if held.dnd_settings is None:
-                        return self._consent_unknown(desired, held)
-                    settings = consent.tightened(desired.blocked, held.dnd_settings)
-                instead = self._instead_of_update(change, held, settings)
-                if instead is not None:
-                    return instead
-            answer = self._put(desired, ghl_id, self._update_body(change, settings))
-        except ApiError as error:
-            if error.category is Category.GONE:
-                self._keeper.gone(desired, ghl_id)
-                return Skipped(GONE)
-            if again and settings is not None and _PERMANENT in error.vendor_message.lower():
-                return self._update(change, again=False)  # a channel became permanent between our read and our write
-            if error.category in (Category.INVALID, Category.DUPLICATE):
-                return self._rejected(desired, error)
-            raise
-        return self._confirmed(change, answer, "update", settings or {})
-
-    def _instead_of_update(
-        self, change: PlannedChange, held: Contact, settings: dict[str, DndSetting] | None
-    ) -> Outcome | None:
-        """What a read by id makes of an update; None to send it. Without the guard tag only channels are closed (S1)."""
-        only_consent = all(diff.facet is Facet.CONSENT for diff in change.diffs)
-        if only_consent and settings == held.dnd_settings:
-            return Unchanged()  # all is closed that should be; it was only not known to be
-        if only_consent or GUARD_TAG in held.tags or self._keeper.location.mode != "quiet":
-            return None
-        if settings is not None and settings != held.dnd_settings:
-            answer = self._client.update_contact(held.id, ContactWrite(dnd_settings=settings))
-            self._keeper.seen(*self._compared(change.desired, answer, settings))
-        reason = (
-            "the contact no longer carries the guard tag, so until go-live only channels are closed on it; add the tag"
-        )
-        self._keeper.refused(change.desired, ADOPTION, reason)
-        return Rejected(UNGUARDED)
-
-    def _put(self, desired: DesiredContact, ghl_id: str, write: ContactWrite) -> Acknowledged:
-        """Send an update; if a mixed one is refused, its tightening is sent again alone, at once (S6)."""
-        try:
-            return self._client.update_contact(ghl_id, write)
-        except ApiError as error:
-            alone = ContactWrite(dnd_settings=write.dnd_settings)
-            if write.dnd_settings and write != alone and error.category in (Category.INVALID, Category.DUPLICATE):
-                answer = self._client.update_contact(ghl_id, alone)
-                self._keeper.seen(*self._compared(desired, answer, write.dnd_settings))
-            raise
 
     def _remap(self, change: PlannedChange) -> Outcome:
         """Take a contact up again that carries our id; read by id first, for the mirror may be old."""
         found = read_contact(self._client, str(change.ghl_id))
-        if found is None or not self._is_ours(found, change.desired):
+        if found is None or not self._sender.is_ours(found, change.desired):
             return Skipped("the contact no longer carries this client's Phorest id")
-        if GUARD_TAG not in found.tags:
+        if not self._sender.guarded(found):
             # Written to while the location is quiet, it would set off workflows that the tag holds back (S1).
-            reason = (
-                "the contact carries this client's Phorest id but not the guard tag; add the tag in GHL to take it up"
-            )
-            self._keeper.refused(change.desired, ADOPTION, reason, other=found)
+            self._keeper.refused(change.desired, ADOPTION, _UNGUARDED_REASON, other=found)
             return Rejected(UNGUARDED)
         return self._proved(change, found, "remap")
 
     def _link(self, change: PlannedChange) -> Outcome:
         self._keeper.linked(change)
         return Applied()
-
-    def _consent_unknown(self, desired: DesiredContact, held: Contact) -> Outcome:
-        """The object is replaced as a whole, so writing it unseen could open what somebody closed (S10)."""
-        reason = (
-            "GHL does not say which channels of this contact are closed, so nothing that touches consent is written"
-        )
-        self._keeper.refused(desired, REJECTED, reason, other=held)
-        return Rejected("consent in GHL is unknown")
-
-    def _rejected(self, desired: DesiredContact, error: ApiError) -> Outcome:
-        reason = f"GHL refused the content ({error.status}, {error.category.value})"
-        self._keeper.refused(desired, REJECTED, reason)
-        return Rejected(reason)
-
-    def _require_consent(self, desired: DesiredContact, read: Contact, sent: Mapping[str, DndSetting]) -> None:
-        """Raise ConsentNotHonoured if a read by id shows a channel open that we closed, or none at all."""
-        open_channels = consent.looser_than_sent(sent, read.dnd_settings or {})
-        if open_channels:
-            raise consent.ConsentNotHonoured(
-                f"GHL holds contact {read.id} (Phorest client {desired.phorest_id}) with {', '.join(open_channels)} open, "
-                "although we closed it. Nothing more is written. Close the channel by hand in GHL, and ask its support "
-                "why dndSettings was ignored before the next run."
-            )
-
-    def _may_read_back(self) -> bool:
-        with self._lock:
-            self._read_backs += 1
-            return self._read_backs <= _READ_AT_ONCE
-
-    def _create_body(self, desired: DesiredContact) -> ContactWrite:
-        """A create carries its consent, and the guard tag: the location is quiet until go-live (S1, S6)."""
-        return ContactWrite(
-            identity=desired.identity,
-            source=SOURCE,
-            dnd_settings=consent.settings(desired.blocked),
-            custom_fields={self._keeper.field_ids[spec.name]: desired.custom[spec.name] for spec in CUSTOM},
-            tags=(GUARD_TAG,),
-        )
-
-    def _update_body(self, change: PlannedChange, settings: dict[str, DndSetting] | None) -> ContactWrite:
-        names = {diff.name for diff in change.diffs if diff.facet is not Facet.CONSENT}
-        # An address never travels without its consent (S6).
-        assert settings is not None or not names & {EMAIL.name, PHONE.name}
-        return ContactWrite(
-            identity={name: value for name, value in change.desired.identity.items() if name in names},
-            dnd_settings=settings,
-            custom_fields={
-                self._keeper.field_ids[spec.name]: change.desired.custom[spec.name]
-                for spec in CUSTOM
-                if spec.name in names
-            },
-        )
 
     def _find(self, desired: DesiredContact, sent_at: datetime | None = None) -> Contact | None:
         return find_ours(
@@ -313,18 +197,8 @@ class ContactWriter:
             lag_s=self._lag_s,
         )
 
-    def _is_ours(self, contact: Contact, desired: DesiredContact) -> bool:
-        """Whether it carries a member's id, and is no other client's: a person can copy an id from contact to contact."""
-        ours = carries_our_id(contact, self._keeper.field_ids, desired.member_ids)
-        return ours and self._keeper.speaks_for(contact.id) in (None, desired.phorest_id)
-
     def _refuses_second(self, desired: DesiredContact) -> bool:
         return bool(self._keeper.location.refuses_duplicates_by & set(desired.identity))
-
-    def _lock_keys(self, desired: DesiredContact) -> Collection[str]:
-        """The record, its members and its addresses: creates that share an address are serialised (S15)."""
-        addresses = [mirror.address_key(self._keeper.keyring, address) for address in desired.addresses]
-        return [f"{self._keeper.location.location_id} {key}" for key in (*desired.member_ids, *addresses)]
 
 
 def _duplicate_of(error: ApiError) -> str | None:

@@ -71,6 +71,19 @@ class Household:
         """Whether one is made for it: somebody in it may have one, and there is an address to reach it at."""
         return self.live and bool(self.primary.email or self.primary.phone)
 
+    def with_clients(self, now: Mapping[str, ClientRow]) -> "Household":
+        """The same people with their clients' rows as they are now; their addresses stay as they were."""
+
+        def fresh(person: Person) -> Person:
+            return replace(person, client=now.get(person.phorest_id, person.client))
+
+        return replace(
+            self,
+            primary=fresh(self.primary),
+            members=tuple(map(fresh, self.members)),
+            kin=tuple(map(fresh, self.kin)),
+        )
+
     def spoken_for_by(self, member: Person) -> "Household":
         """The same household with another member as its primary."""
         others = tuple(other for other in self.members if other is not member)

@@ -25,6 +25,8 @@ class MappingRow:
     acked: Mapping[str, Mapping[str, str]]
     source_hash: str | None
     projection_version: int | None
+    adopted: bool = False
+    """Whether somebody else made the contact: then what it holds stays, until a person has reviewed it (safety S14)."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class Ledger:
         """Mappings in force, by Phorest id; all, or those of some records."""
         only = "" if phorest_ids is None else " and phorest_id = any(:phorest_ids)"
         rows = connection.execute(
-            text(f"""select phorest_id, ghl_id, role, acked, source_hash, projection_version from entity_mappings
+            text(f"""select phorest_id, ghl_id, role, acked, source_hash, projection_version,
+                            coalesce((metadata ->> 'adopted')::boolean, false) as adopted
+                     from entity_mappings
                      where location_id = :location_id and entity_type = :entity_type and removed_at is null{only}
                      order by phorest_id"""),
             {**self._key, "phorest_ids": list(phorest_ids or ())},
@@ -97,8 +101,21 @@ class Ledger:
         acked: Mapping[str, Mapping[str, str]],
         source_hash: str,
         projection_version: int,
+        adopted: bool = False,
     ) -> None:
-        """Map a household to its contact, in the same transaction as GHL's answer is stored."""
+        """Map a household to its contact, in the same transaction as GHL's answer is stored.
+
+        `adopted` is kept once it is true, whoever speaks for the contact later.
+        """
+        # Whoever spoke for the contact before a merge makes room first: it has one primary at any time.
+        before = connection.execute(
+            text("""update entity_mappings set role = 'secondary', updated_at = now()
+                    where location_id = :location_id and entity_type = :entity_type and ghl_id = :ghl_id
+                          and role = 'primary' and phorest_id <> :primary and removed_at is null
+                    returning metadata"""),
+            {**self._key, "ghl_id": ghl_id, "primary": primary},
+        ).all()
+        adopted = adopted or any((row.metadata or {}).get("adopted") for row in before)
         rows = [
             {"phorest_id": phorest_id, "role": "primary" if phorest_id == primary else "secondary"}
             for phorest_id in dict.fromkeys([primary, *secondaries])
@@ -106,15 +123,20 @@ class Ledger:
         connection.execute(
             text("""
                 insert into entity_mappings (location_id, entity_type, phorest_id, ghl_id, role, acked, source_hash,
-                                             projection_version)
+                                             projection_version, metadata)
                 select :location_id, :entity_type, row.phorest_id, :ghl_id, row.role,
                        case row.role when 'primary' then cast(:acked as jsonb) else '{}' end,
-                       :source_hash, :projection_version
+                       :source_hash, :projection_version,
+                       case when :adopted and row.role = 'primary' then '{"adopted": true}'::jsonb end
                 from jsonb_to_recordset(cast(:rows as jsonb)) as row (phorest_id text, role text)
                 order by row.phorest_id
                 on conflict (location_id, entity_type, phorest_id) do update
                 set ghl_id = excluded.ghl_id, role = excluded.role, acked = excluded.acked,
                     source_hash = excluded.source_hash, projection_version = excluded.projection_version,
+                    -- Another contact is another story; on the same one it stays adopted.
+                    metadata = case when entity_mappings.ghl_id = excluded.ghl_id
+                                    then coalesce(excluded.metadata, entity_mappings.metadata)
+                                    else excluded.metadata end,
                     removed_at = null, updated_at = now()
             """),
             {
@@ -124,7 +146,41 @@ class Ledger:
                 "acked": orjson.dumps(acked).decode(),
                 "source_hash": source_hash,
                 "projection_version": projection_version,
+                "adopted": adopted,
             },
+        )
+
+    def acknowledge(self, connection: Connection, phorest_id: str, facet: str, acked: Mapping[str, str | None]) -> None:
+        """Add to what GHL acknowledged of one facet of a primary's contact; None takes a field out again."""
+        kept = {name: value for name, value in acked.items() if value is not None}
+        connection.execute(
+            text("""update entity_mappings set updated_at = now(), acked = acked || jsonb_build_object(
+                        cast(:facet as text),
+                        (coalesce(acked -> cast(:facet as text), '{}') - cast(:dropped as text[])) || cast(:kept as jsonb))
+                    where location_id = :location_id and entity_type = :entity_type and phorest_id = :phorest_id
+                          and role = 'primary' and removed_at is null"""),
+            {
+                **self._key,
+                "phorest_id": phorest_id,
+                "facet": facet,
+                "kept": orjson.dumps(kept).decode(),
+                "dropped": [name for name, value in acked.items() if value is None],
+            },
+        )
+
+    def join(self, connection: Connection, phorest_id: str, *, leaves: str, joins: str) -> None:
+        """A merged-away client is on its winner's contact from now on; the one that it leaves is nobody's (design §6)."""
+        key = {**self._key, "phorest_id": phorest_id, "leaves": leaves, "joins": joins}
+        connection.execute(
+            text("""insert into former_contacts (location_id, ghl_id, phorest_id, cause, batch_id)
+                    values (:location_id, :leaves, :phorest_id, 'merged', :batch_id) on conflict do nothing"""),
+            key,
+        )
+        connection.execute(
+            text("""update entity_mappings set ghl_id = :joins, role = 'secondary', acked = '{}', metadata = null,
+                                               updated_at = now()
+                    where location_id = :location_id and entity_type = :entity_type and phorest_id = :phorest_id"""),
+            key,
         )
 
     def open_intents(self, connection: Connection) -> dict[str, Intent]:

@@ -3,8 +3,8 @@
 Belongs here: from GHL's answer to our tables. Does not: calling GHL (`contact_writer`), deciding (`plan`).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, Engine
@@ -12,13 +12,19 @@ from sqlalchemy import Connection, Engine
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.db.work_items import WorkItem, open_items, resolve_items
-from phorest_ghl.ghl.fields import CUSTOM, GUARD_TAG, Facet
+from phorest_ghl.ghl import fields
+from phorest_ghl.ghl.fields import GUARD_TAG, Facet
 from phorest_ghl.ghl.models import Contact
-from phorest_ghl.sync import mirror
+from phorest_ghl.sync import consent, consent_ledger, mirror
+from phorest_ghl.sync.consent import Channel
 from phorest_ghl.sync.journal import Change, Intent, IntentState, Ledger, MappingRow
 from phorest_ghl.sync.mirror import LocationState, SeenBy
-from phorest_ghl.sync.plan import Action, FieldDiff, PlannedChange, field_hash
+from phorest_ghl.sync.plan import Action, FieldDiff, PlannedChange
+from phorest_ghl.sync.planner import field_hash
 from phorest_ghl.sync.projection import PROJECTION_VERSION, DesiredContact
+from phorest_ghl.sync.rules import Rules
+from phorest_ghl.sync.source import load_clients
+from phorest_ghl.sync.tags import Answers
 
 ADOPTION, REJECTED, GONE, UNKNOWN = "adoption", "rejected", "gone", "unknown outcome"
 CAUSES = (ADOPTION, REJECTED, GONE, UNKNOWN)
@@ -33,6 +39,7 @@ class Keeper:
     ledger: Ledger
     keyring: Keyring
     field_ids: Mapping[str, str]
+    rules: Rules = field(default_factory=Rules)
 
     def mapping(self, phorest_id: str) -> MappingRow | None:
         """The record's mapping as it stands now."""
@@ -82,6 +89,50 @@ class Keeper:
         """The client that is primary of a contact, if any."""
         return in_transaction(self.engine, lambda c: self.ledger.primary_of(c, ghl_id))
 
+    def causes_now(self, desired: DesiredContact) -> dict[Channel, tuple[str, ...]]:
+        """What closes the contact's channels at this moment, by the imported flags and the causes on record as they are now.
+
+        A create, an address and above all an opening are decided by this, not by a plan that may be minutes old (S9, S10).
+        """
+        household = desired.household
+        ids = {person.phorest_id for person in (*household.members, *household.kin)}
+
+        def ask(connection: Connection) -> dict[Channel, tuple[str, ...]]:
+            now = {row.phorest_id: row for row in load_clients(connection, sorted(ids))}
+            fresh = household.with_clients(now)
+            found = [household.primary, *fresh.members, *fresh.kin]
+            keys = {mirror.address_key(self.keyring, a) for p in found for a in (p.email, p.phone) if a}
+            active = consent_ledger.active_at(connection, self.location.location_id, keys)
+            on_record = consent_ledger.by_address(active, found, self.keyring)
+            return consent.blocks(fresh, on_record, self.rules.policy)
+
+        return in_transaction(self.engine, ask)
+
+    def tagged(self, answers: Answers) -> None:
+        """What one bulk call proved: tags that are on contacts now, or off them."""
+        confirmed = [change for change, refusal in answers.items() if refusal is None]
+
+        def keep(connection: Connection) -> None:
+            for change in confirmed:
+                acked = field_hash(self.keyring, "tag", change.tag) if change.add else None
+                self.ledger.acknowledge(connection, change.phorest_id, Facet.TAGS.value, {change.tag: acked})
+            for tag, add in {(change.tag, change.add) for change in confirmed}:
+                ids = [change.ghl_id for change in confirmed if (change.tag, change.add) == (tag, add)]
+                mirror.note_tag(connection, self.location.location_id, ids, tag, add=add)
+
+        in_transaction(self.engine, keep)
+
+    def joined(self, change: PlannedChange) -> None:
+        """A merged-away client's contact is closed and tagged: its client is on its winner's contact from now on."""
+
+        def keep(connection: Connection) -> None:
+            self.ledger.join(
+                connection, change.desired.phorest_id, leaves=str(change.ghl_id), joins=str(change.joins)
+            )
+            self._resolve(connection, change.desired.member_ids, *CAUSES)
+
+        in_transaction(self.engine, keep)
+
     def settled_unwanted(self, phorest_id: str, contact: Contact | None) -> None:
         """The unsettled create of a client who is no longer to be synced: `contact`, or it never came to one.
 
@@ -111,13 +162,15 @@ class Keeper:
 
     def linked(self, change: PlannedChange) -> None:
         """Further members of a household share its contact."""
-        in_transaction(self.engine, lambda c: self._map(c, change, str(change.ghl_id), self._acked(c, change.desired)))
+        in_transaction(self.engine, lambda c: self._map(c, change, str(change.ghl_id), self._acked(c, str(change.ghl_id))))
 
-    def gone(self, desired: DesiredContact, ghl_id: str) -> None:
-        """GHL says that the contact no longer exists."""
+    def gone(self, desired: DesiredContact, ghl_id: str, *, instead: Collection[Contact] = ()) -> None:
+        """GHL says that the contact no longer exists. `instead` are those that hold its addresses now, as read by id."""
 
         def keep(connection: Connection) -> None:
             mirror.mark_gone(connection, self.location.location_id, ghl_id)
+            for contact in instead:
+                self._store(connection, contact, "read")
             self.ledger.note_finding(
                 connection, "contact gone from GHL", phorest_id=desired.phorest_id, ghl_id=ghl_id, detail={}
             )
@@ -156,14 +209,17 @@ class Keeper:
     ) -> None:
         desired = change.desired
         self._store(connection, contact, seen_by)
-        acked, lost = self._compare(change, contact)
-        if change.action is Action.UPDATE:
-            acked = {**self._acked(connection, desired), **acked}
+        same, lost = self._compare(change, contact)
+        acked = self._acked(connection, contact.id)
+        acked = {
+            Facet.IDENTITY.value: {**acked.get(Facet.IDENTITY.value, {}), **same},
+            Facet.TAGS.value: {**acked.get(Facet.TAGS.value, {}), **self._created_tags(change, contact)},
+        }
         self._map(connection, change, contact.id, acked)
         self.ledger.settle_intent(
             connection, desired.member_ids, "confirmed", ghl_id=contact.id, vendor_date=vendor_date
         )
-        if change.action is Action.CREATE or GUARD_TAG in contact.tags:
+        if self.location.quiet and (change.action is Action.CREATE or GUARD_TAG in contact.tags):
             self.ledger.guard(connection, contact.id)
         self.ledger.note_changes(
             connection, [self._provenance(change, diff, contact.id, action, lost) for diff in change.diffs]
@@ -180,7 +236,7 @@ class Keeper:
             reason = f"GHL answered without error but did not keep {', '.join(sorted(lost))}; not sent again until it changes"
             open_items(connection, [self._item(desired, REJECTED, reason, contact.id)])
 
-    def _resolve(self, connection: Connection, phorest_ids: Sequence[str], *causes: str) -> None:
+    def _resolve(self, connection: Connection, phorest_ids: Collection[str], *causes: str) -> None:
         resolve_items(
             connection,
             entity_type=self.ledger.entity_type,
@@ -200,36 +256,52 @@ class Keeper:
         )
 
     def _compare(self, change: PlannedChange, contact: Contact) -> tuple[dict[str, str], set[str]]:
-        """Keyed hashes of the identity fields that GHL holds as sent, and the names of those that it does not."""
+        """Keyed hashes of the fields that GHL holds as they were sent, and the names of those that it does not."""
         desired = change.desired
         wanted = {**desired.identity, **desired.custom}
-        sent = {diff.name for diff in change.diffs if diff.facet is Facet.IDENTITY} or set(wanted)
+        everything = set(desired.identity) | set(desired.sent_custom)
+        sent = {diff.name for diff in change.diffs if diff.facet is Facet.IDENTITY} or (
+            everything if change.action in (Action.CREATE, Action.REMAP) else set[str]()
+        )
         held = {
             "first_name": contact.given_name,
             "last_name": contact.family_name,
-            "email": contact.email,
-            "phone": contact.phone,
-            **{spec.name: contact.custom_fields.get(self.field_ids[spec.name]) for spec in CUSTOM},
+            **{spec.name: getattr(contact, spec.name) for spec in fields.IDENTITY[2:]},
+            **{
+                spec.name: fields.canonical(spec, contact.custom_fields.get(self.field_ids[spec.name]))
+                for spec in fields.CUSTOM
+                if spec.name in self.field_ids
+            },
         }
         same = {name for name in sent if str(held.get(name) or "").casefold() == wanted[name].casefold()}
         return {name: field_hash(self.keyring, name, wanted[name]) for name in sorted(same)}, sent - same
 
-    def _map(self, connection: Connection, change: PlannedChange, ghl_id: str, acked: Mapping[str, str]) -> None:
+    def _created_tags(self, change: PlannedChange, contact: Contact) -> dict[str, str]:
+        """The tags that a create brought along; those of other changes are acknowledged by their bulk call."""
+        if change.action is not Action.CREATE:
+            return {}
+        return {tag: field_hash(self.keyring, "tag", tag) for tag in change.desired.tags & set(contact.tags)}
+
+    def _map(
+        self, connection: Connection, change: PlannedChange, ghl_id: str, acked: Mapping[str, Mapping[str, str]]
+    ) -> None:
         primary = change.desired.phorest_id
-        secondaries: Sequence[str] = [item for item in change.item_ids if item != primary]
         self.ledger.map(
             connection,
             ghl_id=ghl_id,
             primary=primary,
-            secondaries=secondaries,
-            acked={Facet.IDENTITY.value: acked},
+            secondaries=[item for item in change.mapped_ids if item != primary],
+            acked=acked,
             source_hash=change.desired.source_hash,
             projection_version=PROJECTION_VERSION,
+            adopted=change.action is Action.ADOPT,
         )
 
-    def _acked(self, connection: Connection, desired: DesiredContact) -> Mapping[str, str]:
-        row = self.ledger.mappings(connection, [desired.phorest_id]).get(desired.phorest_id)
-        return row.acked.get(Facet.IDENTITY.value, {}) if row is not None else {}
+    def _acked(self, connection: Connection, ghl_id: str) -> Mapping[str, Mapping[str, str]]:
+        """What GHL acknowledged of a contact, whoever speaks for it."""
+        speaker = self.ledger.primary_of(connection, ghl_id)
+        row = self.ledger.mappings(connection, [speaker]).get(speaker) if speaker is not None else None
+        return row.acked if row is not None else {}
 
     def _provenance(self, change: PlannedChange, diff: FieldDiff, ghl_id: str, action: str, lost: set[str]) -> Change:
         return Change(

@@ -20,6 +20,8 @@ from phorest_ghl.sync.consent import BY_EMAIL
 
 SeenBy = Literal["search", "read", "answer"]
 
+_STANDARD = ("street_address", "city", "state", "postal_code", "country", "date_of_birth")
+
 
 @dataclass(frozen=True)
 class MirrorContact:
@@ -35,6 +37,14 @@ class MirrorContact:
     seen_at: datetime
     seen_by: SeenBy
     gone_at: datetime | None
+    tags: frozenset[str] = frozenset()
+    date_updated: datetime | None = None
+    street_address: str | None = None
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = None
+    country: str | None = None
+    date_of_birth: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,13 @@ class LocationState:
     unique_identifiers: tuple[str, ...] | None
     mirrored_at: datetime | None
     workflows_confirmed_at: datetime | None
+    polled_at: datetime | None = None
+    fields_read_at: datetime | None = None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether everything that is written must carry the guard tag (S1)."""
+        return self.mode == "quiet"
 
     @property
     def refuses_duplicates_by(self) -> frozenset[str]:
@@ -57,22 +74,28 @@ class LocationState:
 
 
 _STORE = text("""
-    insert into ghl_contacts (location_id, ghl_id, first_name, last_name, email, phone, dnd, dnd_settings, custom_fields,
-                              tags, date_added, date_updated, seen_at, seen_by)
-    select :location_id, ghl_id, first_name, last_name, email, phone, dnd, dnd_settings, custom_fields, tags, date_added,
-           date_updated, now(), :seen_by
+    insert into ghl_contacts (location_id, ghl_id, first_name, last_name, email, phone, street_address, city, state,
+                              postal_code, country, date_of_birth, dnd, dnd_settings, custom_fields, tags, date_added,
+                              date_updated, seen_at, seen_by)
+    select :location_id, ghl_id, first_name, last_name, email, phone, street_address, city, state, postal_code, country,
+           date_of_birth, dnd, dnd_settings, custom_fields, tags, date_added, date_updated, now(), :seen_by
     from jsonb_to_recordset(cast(:contacts as jsonb)) as c (
-        ghl_id text, first_name text, last_name text, email text, phone text, dnd boolean, dnd_settings jsonb,
-        custom_fields jsonb, tags jsonb, date_added timestamptz, date_updated timestamptz)
+        ghl_id text, first_name text, last_name text, email text, phone text, street_address text, city text, state text,
+        postal_code text, country text, date_of_birth text, dnd boolean, dnd_settings jsonb, custom_fields jsonb,
+        tags jsonb, date_added timestamptz, date_updated timestamptz)
     on conflict (location_id, ghl_id) do update set
         first_name = excluded.first_name, last_name = excluded.last_name, email = excluded.email, phone = excluded.phone,
+        street_address = excluded.street_address, city = excluded.city, state = excluded.state,
+        postal_code = excluded.postal_code, country = excluded.country, date_of_birth = excluded.date_of_birth,
         dnd = coalesce(excluded.dnd, ghl_contacts.dnd), dnd_settings = excluded.dnd_settings,
         custom_fields = excluded.custom_fields, tags = excluded.tags,
         date_added = coalesce(excluded.date_added, ghl_contacts.date_added), date_updated = excluded.date_updated,
         seen_at = excluded.seen_at, seen_by = excluded.seen_by, gone_at = null
     -- Search lags and leaves consent out: it never replaces what a read or an answer showed, unless it is newer (S10).
-    where excluded.seen_by <> 'search' or ghl_contacts.seen_by = 'search'
-          or excluded.date_updated > ghl_contacts.date_updated
+    -- Nor does a read that was under way while somebody saw a newer state.
+    where case when excluded.seen_by <> 'search' or ghl_contacts.seen_by = 'search'
+               then coalesce(excluded.date_updated >= ghl_contacts.date_updated, true)
+               else excluded.date_updated > ghl_contacts.date_updated end
 """)
 
 
@@ -85,7 +108,11 @@ def store(
     keyring: Keyring,
     batch_id: str,
 ) -> None:
-    """Keep contacts as seen. Blocks that are not ours go to the suppression ledger, unless only a search showed them (S10)."""
+    """Keep contacts as seen.
+
+    Blocks that are not ours go on record as causes of GHL's, unless only a search showed them; a read by id that shows the
+    channel open again takes them off (S7, S10).
+    """
     found = list(contacts)
     rows = [_row(contact) for contact in found]
     connection.execute(
@@ -93,6 +120,8 @@ def store(
     )
     if seen_by != "search":
         _suppress(connection, location_id, found, keyring, batch_id)
+    if seen_by == "read":
+        _reverse(connection, location_id, found)
 
 
 def mark_gone(connection: Connection, location_id: str, ghl_id: str) -> None:
@@ -106,20 +135,20 @@ def mark_gone(connection: Connection, location_id: str, ghl_id: str) -> None:
 def load(connection: Connection, location_id: str) -> dict[str, MirrorContact]:
     """All contacts of the mirror, by id, gone ones included."""
     rows = connection.execute(
-        text("""select ghl_id, first_name, last_name, email, phone, dnd_settings, custom_fields, seen_at, seen_by, gone_at
+        text("""select ghl_id, first_name, last_name, email, phone, dnd_settings, custom_fields, seen_at, seen_by, gone_at,
+                       tags, date_updated, street_address, city, state, postal_code, country, date_of_birth
                 from ghl_contacts where location_id = :location_id order by ghl_id"""),
         {"location_id": location_id},
-    )
+    ).mappings()
     return {
-        row.ghl_id: MirrorContact(
-            *row[:5],
-            dnd_settings=None
-            if row.dnd_settings is None
-            else {name: DndSetting.model_validate(setting) for name, setting in row.dnd_settings.items()},
-            custom_fields=row.custom_fields,
-            seen_at=row.seen_at,
-            seen_by=row.seen_by,
-            gone_at=row.gone_at,
+        row["ghl_id"]: MirrorContact(
+            **{
+                **row,
+                "tags": frozenset(row["tags"]),
+                "dnd_settings": None
+                if row["dnd_settings"] is None
+                else {name: DndSetting.model_validate(setting) for name, setting in row["dnd_settings"].items()},
+            }
         )
         for row in rows
     }
@@ -166,7 +195,8 @@ def store_location(connection: Connection, location: Location) -> None:
 def location_state(connection: Connection, location_id: str) -> LocationState | None:
     """The location as we know it, or None before its first read."""
     row = connection.execute(
-        text("""select location_id, mode, allows_duplicates, unique_identifiers, mirrored_at, workflows_confirmed_at
+        text("""select location_id, mode, allows_duplicates, unique_identifiers, mirrored_at, workflows_confirmed_at,
+                       polled_at, fields_read_at
                 from ghl_locations where location_id = :location_id"""),
         {"location_id": location_id},
     ).one_or_none()
@@ -180,6 +210,8 @@ def location_state(connection: Connection, location_id: str) -> LocationState | 
         None if identifiers is None else tuple(identifiers),
         row.mirrored_at,
         row.workflows_confirmed_at,
+        row.polled_at,
+        row.fields_read_at,
     )
 
 
@@ -192,13 +224,21 @@ def confirm_workflows(connection: Connection, location_id: str, operator: str) -
     )
 
 
-def suppressed_keys(connection: Connection, location_id: str) -> set[tuple[str, str]]:
-    """(keyed address, channel) pairs that may not be used, whatever a flag says (safety S9)."""
-    rows = connection.execute(
-        text("select address_key, channel from suppressions where location_id = :location_id and lifted_at is null"),
-        {"location_id": location_id},
+def note_tag(connection: Connection, location_id: str, ghl_ids: Sequence[str], tag: str, *, add: bool) -> None:
+    """GHL confirmed that these contacts have a tag now, or have it no longer."""
+    becomes = "(tags - cast(:tag as text)) || to_jsonb(cast(:tag as text))" if add else "tags - cast(:tag as text)"
+    connection.execute(
+        text(f"update ghl_contacts set tags = {becomes} where location_id = :location_id and ghl_id = any(:ghl_ids)"),
+        {"location_id": location_id, "ghl_ids": list(ghl_ids), "tag": tag},
     )
-    return {(row.address_key, row.channel) for row in rows}
+
+
+def note_poll(connection: Connection, location_id: str, until: datetime) -> None:
+    """Opt-outs have been asked for up to here, by GHL's clock."""
+    connection.execute(
+        text("update ghl_locations set polled_at = greatest(polled_at, :until) where location_id = :location_id"),
+        {"location_id": location_id, "until": until},
+    )
 
 
 def address_key(keyring: Keyring, address: str) -> str:
@@ -231,6 +271,29 @@ def _suppress(
         )
 
 
+def _reverse(connection: Connection, location_id: str, contacts: Sequence[Contact]) -> None:
+    """Blocks of GHL's that somebody there has lifted: the contact, read by id, shows the channel open."""
+    rows = [
+        {"location_id": location_id, "source_id": contact.id, "channel": channel.value, "cause": consent.GHL,
+         "date_updated": contact.date_updated}
+        for contact in contacts
+        for channel in consent.shown_open(contact.dnd_settings)
+    ]
+    if rows:
+        connection.execute(
+            text("""
+                update suppressions set lifted_at = now()
+                where location_id = :location_id and cause = :cause and source_id = :source_id and channel = :channel
+                      and lifted_at is null and not exists (
+                          -- Somebody else has seen a newer state meanwhile, and put the cause on record by it.
+                          select from ghl_contacts as newer
+                          where newer.location_id = :location_id and newer.ghl_id = :source_id
+                                and newer.date_updated > :date_updated)
+            """),
+            rows,
+        )
+
+
 def _email(contact: Contact) -> str | None:
     return contact.email.lower() if contact.email else None
 
@@ -243,6 +306,7 @@ def _row(contact: Contact) -> dict[str, Any]:
         "last_name": contact.family_name,
         "email": _email(contact),
         "phone": contact.phone,
+        **{name: getattr(contact, name) for name in _STANDARD},
         "dnd": contact.dnd,
         "dnd_settings": None if settings is None else {name: setting.wire() for name, setting in settings.items()},
         "custom_fields": contact.custom_fields,

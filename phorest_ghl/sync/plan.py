@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from phorest_ghl.ghl.client import BULK_LIMIT
+from phorest_ghl.ghl.bulk_tags import BULK_LIMIT
 from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet, Rule
 from phorest_ghl.sync.consent import BY_EMAIL, BY_PHONE, Channel
 from phorest_ghl.sync.consent_ledger import Step
@@ -59,7 +59,8 @@ class PlannedChange:
     """One contact's change.
 
     `read_first`: what decides whether or how it may be written is read by id before. `joins` is the contact that the
-    client of a retired one is on from now on; `replaces` a contact gone from GHL whose client gets a new one.
+    client of a retired one is on from now on; `replaces` a contact gone from GHL whose client gets a new one. `decided`: a
+    person decided that a contact of another name is to be adopted.
     """
 
     action: Action
@@ -70,6 +71,7 @@ class PlannedChange:
     read_first: bool = False
     joins: str | None = None
     replaces: str | None = None
+    decided: bool = False
 
     @property
     def touches_consent(self) -> bool:

@@ -3,7 +3,7 @@
 Belongs here: the queries of what was imported. Does not: what follows from it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -53,7 +53,7 @@ class ClientRow:
 
 
 # A client that Phorest no longer has, asked for by id, is deleted too, though no flag says so.
-_CLIENTS = text("""
+_CLIENTS = """
     select phorest_id, first_name, last_name, email, mobile, archived, banned, walk_in,
            deleted or deleted_at is not null as deleted, merged_to_client_id as merged_to, linked_client_id as linked_to,
            sms_marketing_consent as sms_marketing, email_marketing_consent as email_marketing,
@@ -61,13 +61,15 @@ _CLIENTS = text("""
            phorest_created_at as created_at, creating_branch_id as branch_id, birth_date, street_address_1 as street,
            city, state, postal_code, country, client_category_ids as category_ids, preferred_staff_id, external_id,
            credit_balance, client_since, notes
-    from phorest_clients order by phorest_id
-""")
+    from phorest_clients
+"""
 
 
-def load_clients(connection: Connection) -> list[ClientRow]:
-    """All clients, tombstones included, by id."""
-    rows = connection.execute(_CLIENTS).mappings()
+def load_clients(connection: Connection, phorest_ids: Sequence[str] | None = None) -> list[ClientRow]:
+    """All clients, or those of these ids, tombstones included, by id."""
+    only = "" if phorest_ids is None else " where phorest_id = any(:phorest_ids)"
+    statement = text(f"{_CLIENTS}{only} order by phorest_id")
+    rows = connection.execute(statement, {"phorest_ids": list(phorest_ids or ())} if only else {}).mappings()
     return [ClientRow(**{**row, "category_ids": tuple(row["category_ids"] or ())}) for row in rows]
 
 

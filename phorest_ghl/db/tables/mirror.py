@@ -1,6 +1,6 @@
 """GHL as last seen: the location with its state of going live, the custom fields we made, and the contacts it holds."""
 
-from sqlalchemy import Boolean, CheckConstraint, Column, Date, Index, Table
+from sqlalchemy import Boolean, CheckConstraint, Column, Index, Table
 
 from phorest_ghl.db.tables._base import Instant, json, metadata, moment, text
 
@@ -52,8 +52,7 @@ ghl_contacts = Table(
     text("state", null=True),
     text("postal_code", null=True),
     text("country", null=True),
-    Column("date_of_birth", Date),
-    text("source", null=True),
+    text("date_of_birth", null=True),
     Column("dnd", Boolean),
     json("dnd_settings"),
     json("custom_fields", null=False, default="{}"),

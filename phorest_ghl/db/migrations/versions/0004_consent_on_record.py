@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -47,8 +47,7 @@ def upgrade() -> None:
     )
     op.add_column("ghl_locations", sa.Column("polled_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("ghl_locations", sa.Column("fields_read_at", sa.DateTime(timezone=True), nullable=True))
-    for name in ("street_address", "city", "state", "postal_code", "country", "source"):
+    for name in ("street_address", "city", "state", "postal_code", "country", "date_of_birth"):
         op.add_column("ghl_contacts", sa.Column(name, sa.Text(), nullable=True))
-    op.add_column("ghl_contacts", sa.Column("date_of_birth", sa.Date(), nullable=True))
     # What was mirrored before these columns lacks them, so the location is read back once more.
     op.execute("update ghl_locations set mirrored_at = null")

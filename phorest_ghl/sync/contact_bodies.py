@@ -1,0 +1,62 @@
+"""What is sent when a contact is written. Pure.
+
+Belongs here: from a planned change, and the contact as it was read a moment ago, to the body of one call. Does not:
+sending it (`contact_sender`).
+"""
+
+from collections.abc import Mapping
+
+from phorest_ghl.ghl import fields
+from phorest_ghl.ghl.fields import EMAIL, GUARD_TAG, IDENTITY, PHONE, SOURCE, Facet
+from phorest_ghl.ghl.models import Contact, ContactWrite, DndSetting
+from phorest_ghl.sync import consent
+from phorest_ghl.sync.plan import FieldDiff, PlannedChange
+from phorest_ghl.sync.projection import DesiredContact
+
+
+def create_body(
+    desired: DesiredContact, blocked: consent.Blocks, field_ids: Mapping[str, str], *, quiet: bool
+) -> ContactWrite:
+    """A create carries its consent, its tags, and the guard tag while the location is quiet (S1, S6)."""
+    return ContactWrite(
+        identity=desired.identity,
+        source=SOURCE,
+        dnd_settings=consent.settings(blocked),
+        custom_fields=_custom(desired, desired.sent_custom, field_ids),
+        tags=(*((GUARD_TAG,) if quiet else ()), *sorted(desired.tags)),
+    )
+
+
+def update_body(
+    change: PlannedChange, settings: Mapping[str, DndSetting] | None, field_ids: Mapping[str, str]
+) -> ContactWrite:
+    """The changed fields of all facets in one call; an address never travels without its consent (S6)."""
+    names = {diff.name for diff in change.diffs if diff.facet is Facet.IDENTITY}
+    assert settings is not None or not names & {EMAIL.name, PHONE.name}
+    desired = change.desired
+    return ContactWrite(
+        identity={name: value for name, value in desired.identity.items() if name in names},
+        dnd_settings=settings,
+        custom_fields=_custom(desired, [name for name in desired.custom if name in names], field_ids),
+    )
+
+
+def fill_if_empty(diffs: tuple[FieldDiff, ...], held: Contact) -> tuple[FieldDiff, ...]:
+    """The planned fields without those that somebody has filled in GHL since the plan was made (S14)."""
+    standard = {spec.name for spec in IDENTITY}
+    return tuple(d for d in diffs if d.name not in standard or d.facet is not Facet.IDENTITY or not _held(held, d.name))
+
+
+def clears(change: PlannedChange) -> bool:
+    """Whether it empties a field of ours: that is read back, for GHL's clearing is not documented (S18)."""
+    return any(diff.facet is Facet.IDENTITY and diff.after == "" for diff in change.diffs)
+
+
+def _held(held: Contact, name: str) -> str | None:
+    special = {"first_name": held.given_name, "last_name": held.family_name}
+    return special[name] if name in special else getattr(held, name)
+
+
+def _custom(desired: DesiredContact, names: Mapping[str, str] | list[str], field_ids: Mapping[str, str]) -> dict[str, object]:
+    specs = {spec.name: spec for spec in fields.CUSTOM}
+    return {field_ids[name]: fields.wire(specs[name], desired.custom[name]) for name in names}

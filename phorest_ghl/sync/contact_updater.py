@@ -1,0 +1,164 @@
+"""Write to a contact that is there: update it, adopt it, retire it.
+
+Belongs here: what is read before, which of the planned changes still hold, what is read after. Does not: creates
+(`contact_writer`), the sending itself (`contact_sender`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from phorest_ghl.ghl.fields import Facet
+from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, DndSetting
+from phorest_ghl.http.errors import ApiError, Category
+from phorest_ghl.sync import consent, normalise
+from phorest_ghl.sync.consent import Channel
+from phorest_ghl.sync.contact_bodies import clears, fill_if_empty, update_body
+from phorest_ghl.sync.contact_sender import ContactSender
+from phorest_ghl.sync.keeper import ADOPTION
+from phorest_ghl.sync.outcomes import Applied, Outcome, Rejected, Skipped, Unchanged
+from phorest_ghl.sync.plan import ADDRESS_TAKEN, GONE, Action, PlannedChange
+
+UNGUARDED = "the contact lacks the guard tag"
+_UNGUARDED_REASON = (
+    "GHL did not put the guard tag on the contact, so until go-live only channels are closed on it; add the tag in GHL"
+)
+_NO_LONGER = "the contact changed since the plan was made"
+_PERMANENT = "permanent dnd setting"  # what GHL says of a block that only it may lift (facts/ghl-api §10)
+
+
+class ContactUpdater:
+    """Writes to present contacts of one location. Used from several threads."""
+
+    def __init__(self, sender: ContactSender) -> None:
+        self._sender = sender
+        self._client = sender.client
+        self._keeper = sender.keeper
+
+    def update(self, change: PlannedChange) -> Outcome:
+        """One PUT with the changed fields of all facets. Raises ApiError, ConsentNotHonoured."""
+        if not change.writes:
+            return Applied()  # its tags alone change
+        return self._write(change)
+
+    def adopt(self, change: PlannedChange) -> Outcome:
+        """Take over a contact of somebody else's: read by id, filled where it is empty, closed where it must be (S14)."""
+        if self._keeper.speaks_for(str(change.ghl_id)) not in (None, change.desired.phorest_id):
+            return Skipped(_NO_LONGER)
+        return self._write(change)
+
+    def retire(self, change: PlannedChange) -> Outcome:
+        """Close the contact of a client that was merged into another. Who it is mapped to changes when its tag is on."""
+        outcome = self._write(change)
+        return Applied() if isinstance(outcome, Unchanged | Skipped) else outcome
+
+    def _write(self, change: PlannedChange, *, again: bool = True) -> Outcome:
+        desired, ghl_id = change.desired, str(change.ghl_id)
+        settings: Mapping[str, DndSetting] | None = None
+        held: Contact | None = None
+        try:
+            if change.read_first:
+                held = self._client.contact(ghl_id)
+                self._keeper.seen(held, "read")  # a block that stands at an address we replace must outlive it (S9)
+                change, settings, instead = self._decided(change, held)
+                if instead is not None:
+                    return instead
+            body = update_body(change, settings, self._keeper.field_ids)
+            answer = self._sender.put(desired, ghl_id, body)
+        except ApiError as error:
+            if error.category is Category.GONE:
+                self._keeper.gone(desired, ghl_id, instead=self._sender.holders(desired))
+                return Skipped(GONE)
+            if again and settings is not None and _PERMANENT in error.vendor_message.lower():
+                return self._write(change, again=False)  # a channel became permanent between our read and our write
+            if error.category in (Category.INVALID, Category.DUPLICATE):
+                return self._sender.rejected(desired, error)
+            raise
+        return self._acknowledged(change, answer, held, settings)
+
+    def _decided(
+        self, change: PlannedChange, held: Contact
+    ) -> tuple[PlannedChange, Mapping[str, DndSetting] | None, Outcome | None]:
+        """What the read by id leaves of the change, the consent that travels with it, and an outcome in its stead."""
+        desired = change.desired
+        if change.action is Action.ADOPT:
+            if not _still_the_same_person(change, held):
+                self._keeper.refused(desired, ADOPTION, ADDRESS_TAKEN, other=held)
+                return change, None, Rejected(ADDRESS_TAKEN)
+            change = replace(change, diffs=fill_if_empty(change.diffs, held))
+        settings: Mapping[str, DndSetting] | None = None
+        if change.touches_consent or change.action is Action.ADOPT:
+            if held.dnd_settings is None:
+                return change, None, self._sender.consent_unknown(desired, held)
+            settings = self._settings(change, held.dnd_settings)
+        only_consent = all(diff.facet in (Facet.CONSENT, Facet.TAGS) for diff in change.diffs)
+        if only_consent and settings == held.dnd_settings and change.action is not Action.ADOPT:
+            return change, settings, Unchanged()  # all stands as it should; it was only not known to
+        if not self._sender.guarded(held):
+            return change, settings, self._unguarded(change, held, settings)
+        return change, settings, None
+
+    def _settings(self, change: PlannedChange, held: Mapping[str, DndSetting]) -> Mapping[str, DndSetting]:
+        """The consent to send: what is held, our blocks added, and opened what by this moment no cause closes (S7, S10)."""
+        blocked: dict[Channel, tuple[str, ...]] = dict(change.desired.blocked)
+        if change.action is not Action.RETIRE:
+            blocked |= self._keeper.causes_now(change.desired)
+        opens = [channel for channel in change.opens if channel not in blocked]
+        return consent.opened(opens, consent.tightened(blocked, held))
+
+    def _unguarded(
+        self, change: PlannedChange, held: Contact, settings: Mapping[str, DndSetting] | None
+    ) -> Outcome:
+        """Without the guard tag a contact is only closed, never written to otherwise (S1)."""
+        closing = consent.tightened(change.desired.blocked, held.dnd_settings) if held.dnd_settings is not None else None
+        if settings is not None and closing is not None and closing != held.dnd_settings:
+            answer = self._client.update_contact(held.id, ContactWrite(dnd_settings=closing))
+            self._keeper.seen(*self._sender.compared(change.desired, answer, closing))
+        self._keeper.refused(change.desired, ADOPTION, _UNGUARDED_REASON, other=held)
+        return Rejected(UNGUARDED)
+
+    def _acknowledged(
+        self,
+        change: PlannedChange,
+        answer: Acknowledged,
+        held: Contact | None,
+        settings: Mapping[str, DndSetting] | None,
+    ) -> Outcome:
+        """The answer compared and kept; what was opened, or emptied, is read back (S6, S10, S18)."""
+        sent = settings or {}
+        contact, seen_by = self._sender.compared(change.desired, answer, sent, read_back=clears(change))
+        if change.action is Action.RETIRE:
+            self._keeper.seen(contact, seen_by)
+        else:
+            self._keeper.kept(
+                change, contact, action=change.action.value, seen_by=seen_by, vendor_date=answer.date
+            )
+        before = held.dnd_settings or {} if held is not None else {}
+        opened = [c for c in change.opens if c.value in sent and not sent[c.value].blocked and before[c.value].blocked]
+        if opened:
+            self._watch(change, contact.id, opened, sent)
+        return Applied()
+
+    def _watch(
+        self, change: PlannedChange, ghl_id: str, opened: list[Channel], sent: Mapping[str, DndSetting]
+    ) -> None:
+        """Read once more what was just opened: a cause that came up meanwhile, or a block lost with it, is put back (S10)."""
+        after = self._client.contact(ghl_id)
+        causes = self._keeper.causes_now(change.desired)
+        back = {channel: causes[channel] for channel in opened if channel in causes}
+        lost = consent.looser_than_sent(sent, after.dnd_settings or {})
+        if not back and not lost:
+            self._keeper.seen(after, "read")
+            return
+        restored = consent.tightened(back, {**(after.dnd_settings or {}), **{name: sent[name] for name in lost}})
+        answer = self._sender.put(change.desired, ghl_id, ContactWrite(dnd_settings=restored))
+        self._keeper.seen(*self._sender.compared(change.desired, answer, restored))
+
+
+def _still_the_same_person(change: PlannedChange, held: Contact) -> bool:
+    """Whether the contact still has the client's name, or a person decided on it, and an address of the client's."""
+    client = change.desired.household.primary.client
+    alike = normalise.folded_name(held.given_name, held.family_name) == normalise.folded_name(
+        client.first_name, client.last_name
+    )
+    addresses = {address for address in ((held.email or "").lower(), held.phone) if address}
+    return (alike or change.decided) and bool(addresses & set(change.desired.addresses))
