@@ -4,12 +4,14 @@ Belongs here: paths, bodies, versions, unwrapping. Does not: retries and pacing 
 Every method raises `ApiError`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, CustomField, Location
+from phorest_ghl.ghl.bulk_tags import BulkTags, bulk_body, read_bulk
+from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, CustomField, Location, Workflow
 from phorest_ghl.ghl.versions import ApiVersion, Module
 from phorest_ghl.http.budget import Lane
 from phorest_ghl.http.paging import iterate_cursor
@@ -20,6 +22,11 @@ PAGE_LIMIT = 500
 
 _contacts = TypeAdapter(list[Contact])
 _fields = TypeAdapter(list[CustomField])
+_workflows = TypeAdapter(list[Workflow])
+
+_FILTERED_CHANNELS = ("SMS", "Email", "Call")
+"""Channels that search can filter by (§7.1); the others are seen by the nightly audit (safety S11)."""
+_BLOCKED = ("active", "permanent")
 
 
 def private_token(token: str) -> Callable[[], dict[str, str]]:
@@ -62,6 +69,11 @@ class GhlReader:
         answer = self._send("GET", "/contacts/{contactId}", "contacts", lane=lane, contactId=contact_id)
         return Contact.model_validate(answer.json()["contact"])
 
+    def workflows(self) -> list[Workflow]:
+        """The location's workflows; not paged (`get-workflow` of the vendor's workflows API; scope workflows.readonly)."""
+        answer = self._send("GET", "/workflows/", "workflows", params={"locationId": self.location_id})
+        return _workflows.validate_python(answer.json()["workflows"])
+
     def all_contacts(self) -> Iterator[list[Contact]]:
         """Every contact of the location, a page at a time. Search lags behind writes by seconds (§7.1)."""
         return self.search([])
@@ -78,6 +90,23 @@ class GhlReader:
             return found, found[-1].search_after if len(found) == PAGE_LIMIT else None
 
         return iterate_cursor(fetch)
+
+    def opted_out(self, since: datetime | None, *, lane: Lane = Lane.CONTACTS) -> Iterator[list[Contact]]:
+        """Pages of contacts with SMS, Email or Call blocked, changed since then (aware), or all; one request if none is.
+
+        A hit only nominates: search is stale by seconds and may leave consent out, so the read by id decides (S10, S11).
+        Allow for its lag in `since`. That `dateUpdated` moves with a change of DND is assumed; the nightly audit looks too.
+        """
+        blocked = [
+            {"field": f"dndSettings.{channel}.status", "operator": "eq", "value": status}
+            for channel in _FILTERED_CHANNELS
+            for status in _BLOCKED
+        ]
+        filters: list[dict[str, Any]] = [{"group": "OR", "filters": blocked}]
+        if since is not None:
+            moment = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            filters.append({"field": "dateUpdated", "operator": "range", "value": {"gte": moment}})
+        return self.search(filters, lane=lane)
 
     def duplicate(self, *, email: str | None = None, phone: str | None = None) -> Contact | None:
         """The contact that GHL itself would match to this address (`get-duplicate-contact`, §7.3)."""
@@ -129,6 +158,36 @@ class GhlClient(GhlReader):
             "PUT", "/contacts/{contactId}", "contacts", json=write.body(self._version), lane=lane, contactId=contact_id
         )
         return _acknowledged(answer)
+
+    def bulk_tags(
+        self,
+        contact_ids: Sequence[str],
+        tags: Sequence[str],
+        *,
+        remove: bool = False,
+        lane: Lane = Lane.CONTACTS,
+        bulk: bool = False,
+    ) -> BulkTags:
+        """Add tags to up to `BULK_LIMIT` contacts, or remove them (§8.2); answered for contact by contact.
+
+        Safe to repeat: a contact that has the tag already does not get it again, and no trigger fires. None is sent for no
+        contacts. Raises ValueError for too many contacts, or for no tag.
+        """
+        ids = list(dict.fromkeys(contact_ids))
+        body = bulk_body(ids, tags, self.location_id)
+        if not ids:
+            return BulkTags({})
+        answer = self._send(
+            "POST",
+            "/contacts/bulk/tags/update/{type}",
+            "contacts",
+            json=body,
+            lane=lane,
+            bulk=bulk,
+            repeatable=True,
+            type="remove" if remove else "add",
+        )
+        return read_bulk(answer.json(), ids, tags, remove=remove)
 
     def create_custom_field(self, name: str, data_type: str) -> CustomField:
         """Define a contact field (`create-custom-field`, §9.1). Not repeatable: list before asking again."""

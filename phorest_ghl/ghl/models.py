@@ -3,20 +3,29 @@
 Belongs here: wire shapes and their one canonical form. Does not: tables, plans.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, field_validator
 
 from phorest_ghl.ghl.versions import ApiVersion, canonical_channel
+
+_DAY = re.compile(r"\d{4}-\d\d-\d\d(?=$|T)")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def canonical_tag(tag: str) -> str:
+    """A tag as contacts keep it: trimmed and lower-case (§8.1)."""
+    return tag.strip().lower()
 
 
 class Answered(BaseModel):
     """Part of an answer: every member but the id is optional, unknown ones are ignored."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(extra="ignore", populate_by_name=True, coerce_numbers_to_str=True)
 
 
 class DndSetting(Answered):
@@ -56,7 +65,8 @@ class _CustomValue(Answered):
 class Contact(Answered):
     """A contact, from any of the calls that answer one.
 
-    `dnd_settings` is None where the answer did not say: that is unknown, never open (S10).
+    `dnd_settings` is None where the answer did not say: that is unknown, never open (S10). `date_of_birth` is
+    `YYYY-MM-DD`, whichever way the call writes it (§5.3); one that we cannot read stays as it came.
     """
 
     id: str
@@ -67,6 +77,12 @@ class Contact(Answered):
     last_name_lower: str | None = Field(default=None, alias="lastNameLowerCase")
     email: str | None = None
     phone: str | None = None
+    street_address: str | None = Field(default=None, validation_alias=AliasChoices("address1", "address"))
+    city: str | None = None
+    state: str | None = None
+    postal_code: str | None = Field(default=None, alias="postalCode")
+    country: str | None = None
+    date_of_birth: str | None = Field(default=None, alias="dateOfBirth")
     dnd: bool | None = None
     dnd_settings: dict[str, DndSetting] | None = Field(default=None, alias="dndSettings")
     custom_fields: dict[str, Any] = Field(default_factory=dict, alias="customFields")
@@ -93,7 +109,18 @@ class Contact(Answered):
     @field_validator("tags", mode="before")
     @classmethod
     def _tags(cls, value: object) -> object:
-        return [str(tag).strip().lower() for tag in cast("list[object]", value)] if isinstance(value, list) else []
+        return [canonical_tag(str(tag)) for tag in cast("list[object]", value)] if isinstance(value, list) else []
+
+    @field_validator("date_of_birth", mode="before")
+    @classmethod
+    def _birth(cls, value: object) -> object:
+        """A create answers midnight UTC of the day, the other calls the day; live ones were seen with epoch milliseconds."""
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return (_EPOCH + timedelta(milliseconds=value)).date().isoformat()
+        if not isinstance(value, str):
+            return None
+        day = _DAY.match(value)
+        return day.group() if day else value or None
 
     @property
     def given_name(self) -> str | None:
@@ -137,19 +164,46 @@ class CustomField(Answered):
     model: str | None = None
 
 
-_WIRE_NAMES = {"first_name": "firstName", "last_name": "lastName", "email": "email", "phone": "phone"}
+class Workflow(Answered):
+    """A workflow of the location; GHL says neither what starts it nor whom it leaves out."""
+
+    id: str
+    name: str | None = None
+    status: str | None = None
+
+    @property
+    def published(self) -> bool:
+        """Whether it may run. A status that GHL leaves out counts as published: unknown is not paused (S1)."""
+        return (self.status or "published").lower() == "published"
+
+
+_WIRE_NAMES = {
+    "first_name": "firstName",
+    "last_name": "lastName",
+    "email": "email",
+    "phone": "phone",
+    "street_address": "address1",
+    "city": "city",
+    "state": "state",
+    "postal_code": "postalCode",
+    "country": "country",
+    "date_of_birth": "dateOfBirth",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContactWrite:
     """What one create or update sends. A member that is None is not sent: GHL keeps what it has (§5.2).
 
-    `dnd_settings` replaces the whole object, so it always holds every channel that was read (§10). `tags` is for creates
+    `identity` holds standard fields by the names of `Contact`; the country is ISO 3166-1 alpha-2, the date of birth
+    `YYYY-MM-DD`. An empty text clears a standard or custom field (§9.2, assumed). `dnd_settings` replaces the whole object,
+    so it always holds every channel that was read (§10); `dnd` closes or opens all channels at once. `tags` is for creates
     alone: on an existing contact it would overwrite all tags.
     """
 
     identity: Mapping[str, str] = field(default_factory=dict[str, str])
     source: str | None = None
+    dnd: bool | None = None
     dnd_settings: Mapping[str, DndSetting] | None = None
     custom_fields: Mapping[str, object] = field(default_factory=dict[str, object])
     tags: tuple[str, ...] = ()
@@ -160,6 +214,7 @@ class ContactWrite:
             "locationId": location_id,
             **{_WIRE_NAMES[name]: value for name, value in self.identity.items()},
             "source": self.source,
+            "dnd": self.dnd,
             "dndSettings": version.dnd_settings({c: s.wire() for c, s in self.dnd_settings.items()})
             if self.dnd_settings is not None
             else None,

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Generation = Literal["2021", "v3"]
-Module = Literal["contacts", "locations", "calendars", "users", "oauth"]
+Module = Literal["contacts", "locations", "calendars", "users", "oauth", "workflows"]
 
 _DATED: Mapping[Module, str] = {
     "contacts": "2021-07-28",
     "locations": "2021-07-28",
     "users": "2021-07-28",
     "oauth": "2021-07-28",
+    "workflows": "2021-07-28",
     "calendars": "2021-04-15",
 }
 

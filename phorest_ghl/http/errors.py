@@ -50,6 +50,19 @@ class Category(StrEnum):
     """No answer; the call may be repeated."""
 
 
+MEETS_EVERY_CALL = frozenset(
+    {
+        Category.AUTH,
+        Category.SCOPE,
+        Category.FORBIDDEN,
+        Category.WRONG_REGION,
+        Category.PROTOCOL,
+        Category.QUOTA_EXHAUSTED,
+        Category.UNREACHABLE,
+    }
+)
+"""What would meet every further call too, so that a run ends at the first."""
+
 _WHAT_TO_DO = {
     Category.AUTH: "check the credentials in the settings, and enter new ones if they were rotated",
     Category.SCOPE: "give the token the missing scope, then run again",

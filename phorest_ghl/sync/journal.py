@@ -268,12 +268,18 @@ class Ledger:
             },
         )
 
-    def guard(self, connection: Connection, ghl_id: str) -> None:
-        """Note that the contact carries the guard tag because of us; only go-live releases it (safety S1)."""
+    def guard(self, connection: Connection, *ghl_ids: str) -> None:
+        """Note that contacts carry the guard tag because of us; only go-live releases it (safety S1).
+
+        One that was released before is guarded anew.
+        """
         connection.execute(
             text("""insert into guarded_contacts (location_id, ghl_id, batch_id)
-                    values (:location_id, :ghl_id, :batch_id) on conflict do nothing"""),
-            {**self._key, "ghl_id": ghl_id},
+                    select :location_id, ghl_id, :batch_id from unnest(cast(:ghl_ids as text[])) as ghl_id order by ghl_id
+                    on conflict (location_id, ghl_id) do update
+                    set released_at = null, guarded_at = now(), batch_id = excluded.batch_id
+                    where guarded_contacts.released_at is not null"""),
+            {**self._key, "ghl_ids": sorted(set(ghl_ids))},
         )
 
     def note_changes(self, connection: Connection, changes: Iterable[Change]) -> None:
