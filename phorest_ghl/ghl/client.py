@@ -51,7 +51,7 @@ class GhlReader:
     def location(self) -> Location:
         """The location, with its duplicate settings (`get-location`)."""
         answer = self._send("GET", "/locations/{locationId}", "locations", locationId=self.location_id)
-        return Location.from_answer(answer.json()["location"])
+        return Location.from_answer(answer.json()["location"], date=answer.date)
 
     def custom_fields(self) -> list[CustomField]:
         """The contact fields defined in the location; not paged (`get-custom-fields`)."""
@@ -189,13 +189,17 @@ class GhlClient(GhlReader):
         )
         return read_bulk(answer.json(), ids, tags, remove=remove)
 
-    def create_custom_field(self, name: str, data_type: str) -> CustomField:
-        """Define a contact field (`create-custom-field`, §9.1). Not repeatable: list before asking again."""
+    def create_custom_field(self, name: str, data_type: str, *, options: Sequence[str] = ()) -> CustomField:
+        """Define a contact field (`create-custom-field`, §9.1). Not repeatable: list before asking again.
+
+        `options` are what a picklist offers; the schema lacks them, live clients send them.
+        """
+        body: dict[str, Any] = {"name": name, "dataType": data_type, "model": "contact"}
         answer = self._send(
             "POST",
             "/locations/{locationId}/customFields",
             "locations",
-            json={"name": name, "dataType": data_type, "model": "contact"},
+            json={**body, "options": list(options)} if options else body,
             locationId=self.location_id,
         )
         return CustomField.model_validate(answer.json()["customField"])

@@ -84,7 +84,9 @@ EXTERNAL_ID = _custom("external_id", "Phorest external id")
 CREDIT_BALANCE = _custom("credit_balance", "Phorest credit balance", "NUMERICAL")
 NOTES = _custom("notes", "Phorest notes", "LARGE_TEXT", switch="notes")
 SMS_MARKETING = _custom("sms_marketing", "Phorest SMS marketing", "RADIO", options=("yes", "no"), switch="separate")
-EMAIL_MARKETING = _custom("email_marketing", "Phorest email marketing", "RADIO", options=("yes", "no"), switch="separate")
+EMAIL_MARKETING = _custom(
+    "email_marketing", "Phorest email marketing", "RADIO", options=("yes", "no"), switch="separate"
+)
 
 CUSTOM = (
     PHOREST_ID,
@@ -99,7 +101,11 @@ CUSTOM = (
 )
 """Every custom field of ours, those included that a location does not switch on."""
 
-PERSONAL = frozenset(spec.name for spec in (*IDENTITY, *CUSTOM)) - {PHOREST_ID.name, SMS_MARKETING.name, EMAIL_MARKETING.name}
+PERSONAL = frozenset(spec.name for spec in (*IDENTITY, *CUSTOM)) - {
+    PHOREST_ID.name,
+    SMS_MARKETING.name,
+    EMAIL_MARKETING.name,
+}
 """Fields whose values are shown masked, unless somebody asks for them."""
 
 
@@ -113,7 +119,7 @@ def canonical(spec: CustomFieldSpec, held: object) -> str | None:
 
     Numbers without trailing zeros, days as `YYYY-MM-DD` from whatever form the answer had (facts/ghl-api §9.2).
     """
-    if held is None or held == "" or held == []:
+    if held is None or held in ("", []):
         return None
     if spec.data_type == "NUMERICAL":
         return _number(held)

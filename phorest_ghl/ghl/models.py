@@ -140,9 +140,11 @@ class Location(Answered):
     timezone: str | None = None
     allows_duplicates: bool | None = None
     unique_identifiers: tuple[str, ...] | None = None
+    date: datetime | None = None
+    """GHL's clock when it answered."""
 
     @classmethod
-    def from_answer(cls, answer: Mapping[str, Any]) -> Self:
+    def from_answer(cls, answer: Mapping[str, Any], *, date: datetime | None = None) -> Self:
         """From the `location` member; the settings are absent from the official schema and may be missing."""
         settings: Mapping[str, Any] = answer.get("settings") or {}
         identifiers = settings.get("contactUniqueIdentifiers")
@@ -151,6 +153,7 @@ class Location(Answered):
             timezone=answer.get("timezone"),
             allows_duplicates=settings.get("allowDuplicateContact"),
             unique_identifiers=tuple(cast("list[str]", identifiers)) if isinstance(identifiers, list) else None,
+            date=date,
         )
 
 

@@ -4,7 +4,7 @@ Belongs here: the order of work, the workers, what an error means for an item an
 is written (`contact_writer`), deciding what to change (`plan`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -15,28 +15,18 @@ from threading import Event
 import structlog
 
 from phorest_ghl.db.engine import RecordBusy
-from phorest_ghl.http.errors import ApiError, Category
+from phorest_ghl.http.errors import MEETS_EVERY_CALL, ApiError, Category
+from phorest_ghl.sync.contact_updater import UNGUARDED
 from phorest_ghl.sync.contact_writer import ContactWriter
-from phorest_ghl.sync.outcomes import Deferred, Failed, Outcome, Tally
-from phorest_ghl.sync.plan import Action, Plan, PlannedChange
+from phorest_ghl.sync.outcomes import Applied as Done
+from phorest_ghl.sync.outcomes import Deferred, Failed, Outcome, Rejected, Tally
+from phorest_ghl.sync.plan import PRESENT, Action, Plan, PlannedChange
+from phorest_ghl.sync.tags import TagChange
 
 _log = structlog.get_logger(__name__)
 
 WORKERS = 8
 """Writes in flight: enough to hide 500 ms of latency at GHL's ten requests a second (facts/ghl-api §4)."""
-
-_ENDS_THE_RUN = frozenset(
-    {
-        Category.AUTH,
-        Category.SCOPE,
-        Category.FORBIDDEN,
-        Category.WRONG_REGION,
-        Category.PROTOCOL,
-        Category.QUOTA_EXHAUSTED,
-        Category.UNREACHABLE,
-    }
-)
-"""What would meet every further item too."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +57,60 @@ class Applier:
         """
         for item, outcome in plan.settled.items():
             tally.settle(item, outcome)
+        unguarded = self._guard(plan)
         present = [change for change in plan.changes if change.action is not Action.CREATE]
         new = [change for change in plan.changes if change.action is Action.CREATE]
         done = 0
+        tagging: list[PlannedChange] = []
         for phase in (present, new):
-            for change, outcome in self._run(phase):
-                for item in change.item_ids:
-                    tally.settle(item, outcome)
+            for change, answered in self._run(phase):
+                barred = change.ghl_id in unguarded and not change.writes
+                outcome = Rejected(UNGUARDED) if barred else answered
+                if change.tag_diffs and outcome.kind in ("applied", "unchanged"):
+                    tagging.append(change)  # its outcome is known when its tags are on
+                else:
+                    self._finished(change, outcome, tally)
                 done += 1
                 if self._progress:
                     self._progress(done, len(plan.changes))
+        self._tag(tagging, tally)
         return Applied(tally, self._stopped)
+
+    def _guard(self, plan: Plan) -> Mapping[str, str]:
+        """The guard tag on every present contact that is about to be written to; those that GHL did not put it on (S1)."""
+        if not plan.to_guard:
+            return {}
+        try:
+            return self._writer.guard(plan.to_guard).refused
+        except ApiError as error:
+            self._end(error)
+            return {}
+
+    def _tag(self, tagging: Sequence[PlannedChange], tally: Tally) -> None:
+        """Tags last, by bulk calls, so that nobody's automation sees a contact that is half written."""
+        wanted = {
+            TagChange(change.desired.phorest_id, str(change.ghl_id), diff.name, diff.after == PRESENT): change
+            for change in tagging
+            for diff in change.tag_diffs
+        }
+        stopped: Outcome | None = self._held_back() if self._stop.is_set() else None
+        refused: dict[int, str] = {}
+        if stopped is None:
+            try:
+                answers = self._writer.send_tags(wanted)
+            except ApiError as error:
+                self._end(error)
+                stopped = self._held_back()
+            else:
+                refused = {id(wanted[tag]): reason for tag, reason in answers.items() if reason is not None}
+        for change in tagging:
+            unconfirmed: Outcome | None = Failed("GHL did not confirm a tag") if id(change) in refused else None
+            self._finished(change, stopped or unconfirmed or Done(), tally)
+
+    def _finished(self, change: PlannedChange, outcome: Outcome, tally: Tally) -> None:
+        if outcome.kind == "applied":
+            self._writer.finish(change)
+        _settle(tally, change, outcome)
 
     def _run(self, changes: Iterable[PlannedChange]) -> Iterable[tuple[PlannedChange, Outcome]]:
         """Changes and their outcomes as they come; a few are in flight, so that a plan of any size takes little memory."""
@@ -118,18 +151,27 @@ class Applier:
             status=error.status,
             trace_id=error.trace_id,
         )
-        if error.category in _ENDS_THE_RUN:
-            self._stopped = self._stopped or error
-            self._stop.set()
+        if error.category in MEETS_EVERY_CALL:
+            self._end(error)
         if error.category is Category.QUOTA_EXHAUSTED:
             return Deferred("GHL's daily quota", _tomorrow())
         return Failed(error.category.value)
+
+    def _end(self, error: ApiError) -> None:
+        """Nothing more is begun in this run."""
+        self._stopped = self._stopped or error
+        self._stop.set()
 
     def _held_back(self) -> Outcome:
         category = self._stopped.category if self._stopped else None
         if category is Category.QUOTA_EXHAUSTED:
             return Deferred("GHL's daily quota", _tomorrow())
         return Deferred(f"the run stopped early ({category.value if category else 'a defect'})")
+
+
+def _settle(tally: Tally, change: PlannedChange, outcome: Outcome) -> None:
+    for item in change.item_ids:
+        tally.settle(item, outcome)
 
 
 def _tomorrow() -> datetime:

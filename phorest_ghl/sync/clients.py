@@ -1,31 +1,35 @@
-"""Clients → contacts, the whole road of one run: location, fields, mirror, plan, apply, summary.
+"""Clients → contacts, the whole road of one run: location, fields, mirror, opt-outs, plan, apply, summary.
 
 Belongs here: the order of these steps and what stops a run before it starts. Does not: any of the steps itself.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, text
 
 from phorest_ghl.db.keyed import Keyring
-from phorest_ghl.ghl.client import GhlClient, GhlReader
-from phorest_ghl.ghl.models import Contact
-from phorest_ghl.sync import mirror, summary
+from phorest_ghl.db.transactions import in_transaction
+from phorest_ghl.ghl import fields
+from phorest_ghl.ghl.client import PAGE_LIMIT, GhlClient, GhlReader
+from phorest_ghl.ghl.models import Contact, Location
+from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror, opt_outs, summary
 from phorest_ghl.sync.apply import Applier
-from phorest_ghl.sync.consent import BY_EMAIL, BY_PHONE, Channel
 from phorest_ghl.sync.contact_writer import ContactWriter
+from phorest_ghl.sync.decisions import Kind
 from phorest_ghl.sync.identity import Household, Person, households, people
 from phorest_ghl.sync.journal import Intent, Ledger, MappingRow
 from phorest_ghl.sync.keeper import REJECTED, Keeper
 from phorest_ghl.sync.lookup import SEARCH_LAG_S, find_ours
 from phorest_ghl.sync.mirror import LocationState
 from phorest_ghl.sync.outcomes import Skipped, Tally
-from phorest_ghl.sync.plan import Plan, Planner
-from phorest_ghl.sync.projection import project
+from phorest_ghl.sync.plan import Plan
+from phorest_ghl.sync.planner import Held, Planner
+from phorest_ghl.sync.projection import Projector
 from phorest_ghl.sync.registry import resolve_fields
-from phorest_ghl.sync.source import ClientRow, load_clients, load_countries, load_staff_names, was_imported
+from phorest_ghl.sync.rules import Rules
+from phorest_ghl.sync.source import Names, load_clients, load_names, was_imported
 from phorest_ghl.sync.summary import RunResult
 
 ENTITY = "client"
@@ -56,16 +60,24 @@ class ClientsSync:
     """One run for one location. A reader is enough to plan; to apply takes a client with write verbs."""
 
     def __init__(
-        self, engine: Engine, client: GhlReader, keyring: Keyring, *, batch_id: str, lag_s: float = SEARCH_LAG_S
+        self,
+        engine: Engine,
+        client: GhlReader,
+        keyring: Keyring,
+        *,
+        batch_id: str,
+        rules: Rules = Rules(),  # noqa: B008 - frozen
+        lag_s: float = SEARCH_LAG_S,
     ) -> None:
         self._engine = engine
         self._client = client
         self._keyring = keyring
+        self._rules = rules
         self._ledger = Ledger(client.location_id, ENTITY, batch_id)
         self._lag_s = lag_s
 
     def prepare(self, *, adopt_fields: bool = False) -> Prepared:
-        """Read the location and its fields, and on the first run all its contacts.
+        """Read the location, its fields and its new opt-outs, and on the first run all its contacts.
 
         Fields that are missing are made if the client can write and the workflows are confirmed; never by a plan.
         Raises NotImported, KeyMismatch, ForeignField, ApiError.
@@ -82,9 +94,17 @@ class ClientsSync:
             state = mirror.location_state(connection, self._client.location_id)
         assert state is not None
         writing = isinstance(self._client, GhlClient) and state.workflows_confirmed_at is not None
-        field_ids = resolve_fields(self._engine, self._client, may_create=writing, adopt_existing=adopt_fields)
+        field_ids = resolve_fields(
+            self._engine,
+            self._client,
+            fields.enabled(self._rules.switches),
+            may_create=writing,
+            adopt_existing=adopt_fields,
+            read_at=state.fields_read_at,
+        )
         if state.mirrored_at is None:
             mirror.read_back(self._engine, self._client, keyring=self._keyring, batch_id=self._ledger.batch_id)
+        self._poll(location, state)
         prepared = Prepared(state, dict(field_ids))
         self._settle_unwanted(prepared)
         return prepared
@@ -129,13 +149,38 @@ class ClientsSync:
         requests_before = self._client.requests
         run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
         try:
+            in_transaction(self._engine, lambda connection: self._keep_step(connection, plan))
             stopped = Applier(writer, progress=progress).apply(plan, tally).stopped
+            if stopped is None and len(plan.changes) >= PAGE_LIMIT:
+                # Blocks of ours are found by the next poll as well: after a load that is many pages, so they are read now.
+                self._poll(self._client.location(), prepared.location)
         except BaseException as error:
             for item in tally.pending():
                 tally.settle(item, summary.interrupted(error))
             run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=error)
             raise
         return run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=stopped)
+
+    def _poll(self, location: Location, state: LocationState) -> None:
+        """What people have blocked in GHL since the last run. The first run reads consent before each write anyway."""
+        now = location.date or datetime.now(UTC)
+        if state.polled_at is None:
+            in_transaction(self._engine, lambda c: mirror.note_poll(c, self._client.location_id, now))
+            return
+        opt_outs.poll(
+            self._engine,
+            self._client,
+            self._keyring,
+            since=state.polled_at,
+            now=now,
+            lag_s=self._lag_s,
+            addresses=lambda: in_transaction(self._engine, self._addresses),
+            batch_id=self._ledger.batch_id,
+        )
+
+    def _addresses(self, connection: Connection) -> set[str]:
+        found = self._people(connection)
+        return {address for person in found for address in (person.email, person.phone) if address}
 
     def _settle_unwanted(self, prepared: Prepared) -> None:
         """Look up creates without an answer whose client was since archived, banned or deleted, or lost its addresses.
@@ -146,8 +191,7 @@ class ClientsSync:
             intents = self._ledger.open_intents(connection)
             if not intents:
                 return
-            found = self._people(connection, load_clients(connection))
-            grouped = self._households(found, self._ledger.mappings(connection), prepared)
+            grouped = self._households(self._people(connection), self._ledger.mappings(connection), prepared)
         keeper = self._keeper(prepared)
         for member in (m for h in grouped if h.anchor is None and not h.wants_a_contact for m in h.members):
             intent = intents.get(member.phorest_id)
@@ -167,7 +211,7 @@ class ClientsSync:
         )
 
     def _keeper(self, prepared: Prepared) -> Keeper:
-        return Keeper(self._engine, prepared.location, self._ledger, self._keyring, prepared.field_ids)
+        return Keeper(self._engine, prepared.location, self._ledger, self._keyring, prepared.field_ids, self._rules)
 
     def _households(
         self, found: list[Person], mappings: Mapping[str, MappingRow], prepared: Prepared
@@ -176,39 +220,49 @@ class ClientsSync:
         return households(found, anchors, group=not prepared.duplicates)
 
     def _plan(self, connection: Connection, prepared: Prepared) -> Plan:
-        clients = load_clients(connection)
-        found = self._people(connection, clients)
+        location_id = self._client.location_id
+        clients, names = load_clients(connection), load_names(connection)
+        found = people(clients, names.countries, names.staff_at, junk_above=self._rules.junk_above)
         mappings = self._ledger.mappings(connection)
-        suppressed = self._suppressed(connection, found)
-        planner = Planner(
-            mirror=mirror.load(connection, self._client.location_id),
+        decided = decisions.load(connection, location_id, ENTITY)
+        step = consent_step.step(
+            found,
+            consent_ledger.load(connection, location_id),
+            self._keyring,
+            policy=self._rules.policy,
+            accepted=decided.clients(Kind.OPT_IN),
+            bulk_limit=self._rules.opt_ins_at_once,
+        )
+        held = Held(
+            mirror=mirror.load(connection, location_id),
             mappings=mappings,
             field_ids=prepared.field_ids,
             refused=self._refused(connection),
-            keyring=self._keyring,
+            guarded=self._ledger.guarded(connection),
+            former=self._ledger.former(connection),
             duplicates=prepared.duplicates,
-            quiet=prepared.location.mode == "quiet",
+            quiet=prepared.location.quiet,
         )
-        plan = planner.plan(project(h, self._keyring, suppressed) for h in self._households(found, mappings, prepared))
-        return plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})
+        projector = Projector(self._keyring, names, self._rules, step.on_record)
+        plan = Planner(held, projector, self._keyring, decided=decided).plan(
+            self._households(found, mappings, prepared)
+        )
+        plan = plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})
+        return replace(plan, step=step, decisions=decided)
 
-    def _people(self, connection: Connection, clients: list[ClientRow]) -> list[Person]:
-        countries = load_countries(connection)
-        return people(clients, countries, load_staff_names(connection, countries))
+    def _keep_step(self, connection: Connection, plan: Plan) -> None:
+        """What the clients' flags do to the causes on record, before anything is written that relies on it (S7)."""
+        if plan.step is not None:
+            consent_ledger.keep(
+                connection, self._client.location_id, plan.step, entity_type=ENTITY, batch_id=self._ledger.batch_id
+            )
+            used = [row for row in plan.decisions.rows if row.kind is Kind.OPT_IN and row.phorest_id in plan.step.used]
+            decisions.mark_used(connection, used)
 
-    def _suppressed(self, connection: Connection, found: list[Person]) -> set[tuple[str, Channel]]:
-        """The ledger's pairs in plain addresses, for those that clients have now."""
-        keys = mirror.suppressed_keys(connection, self._client.location_id)
-        if not keys:
-            return set()
-        return {
-            (address, channel)
-            for person in found
-            for address, channels in ((person.email, BY_EMAIL), (person.phone, BY_PHONE))
-            if address
-            for channel in channels
-            if (mirror.address_key(self._keyring, address), channel.value) in keys
-        }
+    def _people(self, connection: Connection) -> list[Person]:
+        names: Names = load_names(connection)
+        clients = load_clients(connection)
+        return people(clients, names.countries, names.staff_at, junk_above=self._rules.junk_above)
 
     def _refused(self, connection: Connection) -> dict[str, str]:
         rows = connection.execute(

@@ -77,9 +77,7 @@ def blocks(household: Household, on_record: OnRecord, policy: Policy) -> dict[Ch
                 for p in (*household.members, *household.kin)
                 if address in (getattr(p, attribute), getattr(p, f"dropped_{attribute}"))
             ]
-        present = {
-            cause for p in holders for cause in causes(p.client, by_email=channels is BY_EMAIL, policy=policy)
-        }
+        present = {cause for p in holders for cause in causes(p.client, by_email=channels is BY_EMAIL, policy=policy)}
         for channel in channels:
             known = on_record.get((address, channel), frozenset()) if address is not None else frozenset[str]()
             if present | known:
@@ -89,7 +87,7 @@ def blocks(household: Household, on_record: OnRecord, policy: Policy) -> dict[Ch
 
 def closed(*why: str) -> Blocks:
     """All channels, for one and the same cause."""
-    return {channel: why for channel in Channel}
+    return dict.fromkeys(Channel, why)
 
 
 def settings(blocked: Blocks) -> dict[str, DndSetting]:

@@ -57,6 +57,8 @@ def _held(held: Contact, name: str) -> str | None:
     return special[name] if name in special else getattr(held, name)
 
 
-def _custom(desired: DesiredContact, names: Mapping[str, str] | list[str], field_ids: Mapping[str, str]) -> dict[str, object]:
+def _custom(
+    desired: DesiredContact, names: Mapping[str, str] | list[str], field_ids: Mapping[str, str]
+) -> dict[str, object]:
     specs = {spec.name: spec for spec in fields.CUSTOM}
     return {field_ids[name]: fields.wire(specs[name], desired.custom[name]) for name in names}

@@ -78,9 +78,10 @@ class ContactSender:
             )
 
     def guarded(self, contact: Contact) -> bool:
-        """Whether the contact carries the guard tag or needs none; while quiet it is put on where it lacks (S1)."""
+        """Whether a contact just read carries the guard tag or needs none; while quiet it is put on where it lacks (S1)."""
         if not self.keeper.location.quiet or GUARD_TAG in contact.tags:
             return True
+        self.keeper.seen(contact, "read")  # what is on record of its tags is older
         answer = guard(self.keeper.engine, self.client, self.keeper.ledger, [contact.id])
         return contact.id in answer.confirmed
 
@@ -109,7 +110,11 @@ class ContactSender:
         for name in ("email", "phone"):
             address = desired.identity.get(name)
             match = self.client.duplicate(**{name: address}) if address else None
-            if match is not None and match.id not in found and (read := read_contact(self.client, match.id)) is not None:
+            if (
+                match is not None
+                and match.id not in found
+                and (read := read_contact(self.client, match.id)) is not None
+            ):
                 found[read.id] = read
         return list(found.values())
 

@@ -105,11 +105,11 @@ class ContactUpdater:
         opens = [channel for channel in change.opens if channel not in blocked]
         return consent.opened(opens, consent.tightened(blocked, held))
 
-    def _unguarded(
-        self, change: PlannedChange, held: Contact, settings: Mapping[str, DndSetting] | None
-    ) -> Outcome:
+    def _unguarded(self, change: PlannedChange, held: Contact, settings: Mapping[str, DndSetting] | None) -> Outcome:
         """Without the guard tag a contact is only closed, never written to otherwise (S1)."""
-        closing = consent.tightened(change.desired.blocked, held.dnd_settings) if held.dnd_settings is not None else None
+        closing = (
+            consent.tightened(change.desired.blocked, held.dnd_settings) if held.dnd_settings is not None else None
+        )
         if settings is not None and closing is not None and closing != held.dnd_settings:
             answer = self._client.update_contact(held.id, ContactWrite(dnd_settings=closing))
             self._keeper.seen(*self._sender.compared(change.desired, answer, closing))
@@ -129,18 +129,25 @@ class ContactUpdater:
         if change.action is Action.RETIRE:
             self._keeper.seen(contact, seen_by)
         else:
+            # What was just opened proves nothing about who lifted a block: it is watched first, and kept as read then.
             self._keeper.kept(
-                change, contact, action=change.action.value, seen_by=seen_by, vendor_date=answer.date
+                change,
+                contact,
+                action=change.action.value,
+                seen_by="answer" if change.opens else seen_by,
+                vendor_date=answer.date,
             )
-        before = held.dnd_settings or {} if held is not None else {}
-        opened = [c for c in change.opens if c.value in sent and not sent[c.value].blocked and before[c.value].blocked]
+        before = (held.dnd_settings if held is not None else None) or {}
+        opened = [
+            channel
+            for channel in change.opens
+            if channel.value in before and before[channel.value].blocked and not sent[channel.value].blocked
+        ]
         if opened:
             self._watch(change, contact.id, opened, sent)
         return Applied()
 
-    def _watch(
-        self, change: PlannedChange, ghl_id: str, opened: list[Channel], sent: Mapping[str, DndSetting]
-    ) -> None:
+    def _watch(self, change: PlannedChange, ghl_id: str, opened: list[Channel], sent: Mapping[str, DndSetting]) -> None:
         """Read once more what was just opened: a cause that came up meanwhile, or a block lost with it, is put back (S10)."""
         after = self._client.contact(ghl_id)
         causes = self._keeper.causes_now(change.desired)

@@ -36,7 +36,9 @@ from phorest_ghl.sync.tags import Answers, TagChange, send_tags
 _log = structlog.get_logger(__name__)
 
 _CREATE_TRIES = 3
-_UNGUARDED_REASON = "GHL did not put the guard tag on the contact that carries this client's Phorest id; add the tag in GHL"
+_UNGUARDED_REASON = (
+    "GHL did not put the guard tag on the contact that carries this client's Phorest id; add the tag in GHL"
+)
 
 
 class ContactWriter:

@@ -156,8 +156,8 @@ def winners(clients: Iterable[ClientRow]) -> dict[str, str]:
     """
     merged = {client.phorest_id: client.merged_to for client in clients}
     found: dict[str, str] = {}
-    for loser, target in merged.items():
-        seen = {loser}
+    for loser, into in merged.items():
+        target, seen = into, {loser}
         while target is not None and target not in seen:
             seen.add(target)
             if target not in merged:
@@ -196,9 +196,7 @@ def households(found: Sequence[Person], anchors: Mapping[str, str], *, group: bo
     ]
 
 
-def _components(
-    found: Sequence[Person], into: Mapping[str, str], *, by_address: bool = True
-) -> list[list[Person]]:
+def _components(found: Sequence[Person], into: Mapping[str, str], *, by_address: bool = True) -> list[list[Person]]:
     parent = list(range(len(found)))
 
     def root(node: int) -> int:

@@ -112,10 +112,10 @@ class Ledger:
             text("""update entity_mappings set role = 'secondary', updated_at = now()
                     where location_id = :location_id and entity_type = :entity_type and ghl_id = :ghl_id
                           and role = 'primary' and phorest_id <> :primary and removed_at is null
-                    returning metadata"""),
+                    returning coalesce((metadata ->> 'adopted')::boolean, false) as adopted"""),
             {**self._key, "ghl_id": ghl_id, "primary": primary},
         ).all()
-        adopted = adopted or any((row.metadata or {}).get("adopted") for row in before)
+        adopted = adopted or any(row.adopted for row in before)
         rows = [
             {"phorest_id": phorest_id, "role": "primary" if phorest_id == primary else "secondary"}
             for phorest_id in dict.fromkeys([primary, *secondaries])
@@ -281,6 +281,21 @@ class Ledger:
                     where guarded_contacts.released_at is not null"""),
             {**self._key, "ghl_ids": sorted(set(ghl_ids))},
         )
+
+    def guarded(self, connection: Connection) -> frozenset[str]:
+        """Contacts that carry the guard tag because of us, and are not released."""
+        rows = connection.execute(
+            text("select ghl_id from guarded_contacts where location_id = :location_id and released_at is null"),
+            self._key,
+        )
+        return frozenset(row.ghl_id for row in rows)
+
+    def former(self, connection: Connection) -> frozenset[str]:
+        """Contacts that merges have left behind."""
+        rows = connection.execute(
+            text("select ghl_id from former_contacts where location_id = :location_id"), self._key
+        )
+        return frozenset(row.ghl_id for row in rows)
 
     def note_changes(self, connection: Connection, changes: Iterable[Change]) -> None:
         """Keep the provenance of a write, field by field."""

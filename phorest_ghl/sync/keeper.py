@@ -15,8 +15,9 @@ from phorest_ghl.db.work_items import WorkItem, open_items, resolve_items
 from phorest_ghl.ghl import fields
 from phorest_ghl.ghl.fields import GUARD_TAG, Facet
 from phorest_ghl.ghl.models import Contact
-from phorest_ghl.sync import consent, consent_ledger, mirror
+from phorest_ghl.sync import consent, consent_ledger, consent_step, decisions, mirror
 from phorest_ghl.sync.consent import Channel
+from phorest_ghl.sync.decisions import Kind
 from phorest_ghl.sync.journal import Change, Intent, IntentState, Ledger, MappingRow
 from phorest_ghl.sync.mirror import LocationState, SeenBy
 from phorest_ghl.sync.plan import Action, FieldDiff, PlannedChange
@@ -103,7 +104,7 @@ class Keeper:
             found = [household.primary, *fresh.members, *fresh.kin]
             keys = {mirror.address_key(self.keyring, a) for p in found for a in (p.email, p.phone) if a}
             active = consent_ledger.active_at(connection, self.location.location_id, keys)
-            on_record = consent_ledger.by_address(active, found, self.keyring)
+            on_record = consent_step.by_address(active, found, self.keyring)
             return consent.blocks(fresh, on_record, self.rules.policy)
 
         return in_transaction(self.engine, ask)
@@ -126,9 +127,7 @@ class Keeper:
         """A merged-away client's contact is closed and tagged: its client is on its winner's contact from now on."""
 
         def keep(connection: Connection) -> None:
-            self.ledger.join(
-                connection, change.desired.phorest_id, leaves=str(change.ghl_id), joins=str(change.joins)
-            )
+            self.ledger.join(connection, change.desired.phorest_id, leaves=str(change.ghl_id), joins=str(change.joins))
             self._resolve(connection, change.desired.member_ids, *CAUSES)
 
         in_transaction(self.engine, keep)
@@ -162,7 +161,9 @@ class Keeper:
 
     def linked(self, change: PlannedChange) -> None:
         """Further members of a household share its contact."""
-        in_transaction(self.engine, lambda c: self._map(c, change, str(change.ghl_id), self._acked(c, str(change.ghl_id))))
+        in_transaction(
+            self.engine, lambda c: self._map(c, change, str(change.ghl_id), self._acked(c, str(change.ghl_id)))
+        )
 
     def gone(self, desired: DesiredContact, ghl_id: str, *, instead: Collection[Contact] = ()) -> None:
         """GHL says that the contact no longer exists. `instead` are those that hold its addresses now, as read by id."""
@@ -225,6 +226,7 @@ class Keeper:
             connection, [self._provenance(change, diff, contact.id, action, lost) for diff in change.diffs]
         )
         self._resolve(connection, desired.member_ids, *CAUSES)
+        self._use_up(connection, change)
         if proved:
             return  # what differs was not refused: the next plan sends it
         for name in sorted(lost):
@@ -235,6 +237,18 @@ class Keeper:
         if lost:
             reason = f"GHL answered without error but did not keep {', '.join(sorted(lost))}; not sent again until it changes"
             open_items(connection, [self._item(desired, REJECTED, reason, contact.id)])
+
+    def _use_up(self, connection: Connection, change: PlannedChange) -> None:
+        """What a person decided is done with this change."""
+        done = ((change.decided, Kind.ADOPT), (change.replaces is not None, Kind.RECREATE))
+        for kind in (kind for holds, kind in done if holds):
+            decisions.use_up(
+                connection,
+                location_id=self.location.location_id,
+                entity_type=self.ledger.entity_type,
+                phorest_ids=change.desired.member_ids,
+                kind=kind,
+            )
 
     def _resolve(self, connection: Connection, phorest_ids: Collection[str], *causes: str) -> None:
         resolve_items(

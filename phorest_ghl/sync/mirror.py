@@ -140,18 +140,13 @@ def load(connection: Connection, location_id: str) -> dict[str, MirrorContact]:
                 from ghl_contacts where location_id = :location_id order by ghl_id"""),
         {"location_id": location_id},
     ).mappings()
-    return {
-        row["ghl_id"]: MirrorContact(
-            **{
-                **row,
-                "tags": frozenset(row["tags"]),
-                "dnd_settings": None
-                if row["dnd_settings"] is None
-                else {name: DndSetting.model_validate(setting) for name, setting in row["dnd_settings"].items()},
-            }
-        )
-        for row in rows
-    }
+    return {row["ghl_id"]: _held(dict(row)) for row in rows}
+
+
+def _held(row: dict[str, Any]) -> MirrorContact:
+    settings = row.pop("dnd_settings")
+    known = None if settings is None else {name: DndSetting.model_validate(value) for name, value in settings.items()}
+    return MirrorContact(dnd_settings=known, tags=frozenset(row.pop("tags")), **row)
 
 
 def read_back(engine: Engine, reader: GhlReader, *, keyring: Keyring, batch_id: str) -> int:
@@ -226,10 +221,11 @@ def confirm_workflows(connection: Connection, location_id: str, operator: str) -
 
 def note_tag(connection: Connection, location_id: str, ghl_ids: Sequence[str], tag: str, *, add: bool) -> None:
     """GHL confirmed that these contacts have a tag now, or have it no longer."""
-    becomes = "(tags - cast(:tag as text)) || to_jsonb(cast(:tag as text))" if add else "tags - cast(:tag as text)"
     connection.execute(
-        text(f"update ghl_contacts set tags = {becomes} where location_id = :location_id and ghl_id = any(:ghl_ids)"),
-        {"location_id": location_id, "ghl_ids": list(ghl_ids), "tag": tag},
+        text("""update ghl_contacts
+                set tags = (tags - cast(:tag as text)) || case when :add then to_jsonb(cast(:tag as text)) else '[]' end
+                where location_id = :location_id and ghl_id = any(:ghl_ids)"""),
+        {"location_id": location_id, "ghl_ids": list(ghl_ids), "tag": tag, "add": add},
     )
 
 
@@ -274,8 +270,13 @@ def _suppress(
 def _reverse(connection: Connection, location_id: str, contacts: Sequence[Contact]) -> None:
     """Blocks of GHL's that somebody there has lifted: the contact, read by id, shows the channel open."""
     rows = [
-        {"location_id": location_id, "source_id": contact.id, "channel": channel.value, "cause": consent.GHL,
-         "date_updated": contact.date_updated}
+        {
+            "location_id": location_id,
+            "source_id": contact.id,
+            "channel": channel.value,
+            "cause": consent.GHL,
+            "date_updated": contact.date_updated,
+        }
         for contact in contacts
         for channel in consent.shown_open(contact.dnd_settings)
     ]

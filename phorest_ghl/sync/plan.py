@@ -6,13 +6,14 @@ has no row in the plan, only its outcome.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from phorest_ghl.ghl.bulk_tags import BULK_LIMIT
 from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet, Rule
 from phorest_ghl.sync.consent import BY_EMAIL, BY_PHONE, Channel
-from phorest_ghl.sync.consent_ledger import Step
+from phorest_ghl.sync.consent_step import Step
+from phorest_ghl.sync.decisions import Decisions
 from phorest_ghl.sync.outcomes import Outcome
 from phorest_ghl.sync.projection import DesiredContact
 
@@ -140,7 +141,8 @@ class Plan:
     """The changes of one entity, and the outcomes of all records that have none.
 
     `to_guard` are present contacts that get the guard tag before anything else is written to them (safety S1). `step` is
-    what the clients' flags do to the causes on record, written down before the first change is carried out.
+    what the clients' flags do to the causes on record, written down before the first change is carried out; `decisions` are
+    people's that the plan was made with.
     """
 
     changes: tuple[PlannedChange, ...]
@@ -150,7 +152,7 @@ class Plan:
     total: int = 0
     to_guard: tuple[str, ...] = ()
     step: Step | None = None
-    used_decisions: frozenset[int] = frozenset()
+    decisions: Decisions = field(default_factory=Decisions)
 
     @property
     def requests(self) -> int:

@@ -11,6 +11,7 @@ from phorest_ghl.ghl import fields
 from phorest_ghl.ghl.fields import EMAIL, IDENTITY, PHONE, PHOREST_ID, Facet, Rule
 from phorest_ghl.ghl.models import DndSetting
 from phorest_ghl.sync import consent, normalise
+from phorest_ghl.sync.decisions import Decisions, Kind, side_hash
 from phorest_ghl.sync.identity import Former, Household, Person, why_not_live
 from phorest_ghl.sync.journal import MappingRow
 from phorest_ghl.sync.mirror import MirrorContact
@@ -36,17 +37,8 @@ from phorest_ghl.sync.projection import CLEARED, DesiredContact, Projector
 TWO_OF_THEM = "several contacts in GHL hold addresses of this client under its name; merge them in GHL"
 REFUSED = "a person decided that the contact in GHL is somebody else"
 _GONE_REASON = "the contact is gone from GHL; it is made again only by command, for somebody may have deleted it"
+_NOTHING: Mapping[str, Mapping[str, str]] = {}
 _STATES = frozenset({fields.ARCHIVED_TAG, fields.BANNED_TAG, fields.DELETED_TAG, fields.MERGED_TAG})
-
-
-@dataclass(frozen=True)
-class Decided:
-    """What persons have decided, by Phorest id (`phorest-ghl review`)."""
-
-    adopt: Collection[str] = ()
-    refuse: Collection[str] = ()
-    identity: Collection[str] = ()
-    recreate: Collection[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +51,7 @@ class Held:
         field_ids: our custom fields' ids by their names.
         refused: by Phorest id, the source hash of content that GHL has refused and that waits for a change.
         guarded: contacts that carry the guard tag because of us.
+        former: contacts that merges have left behind: closed, and nobody's any more.
         duplicates: the location allows them: the contact of another client of ours stands in nobody's way.
         quiet: until go-live nothing is written to a contact without the guard tag (S1).
     """
@@ -68,6 +61,7 @@ class Held:
     field_ids: Mapping[str, str]
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
     guarded: Collection[str] = frozenset()
+    former: Collection[str] = frozenset()
     duplicates: bool = False
     quiet: bool = False
 
@@ -84,7 +78,12 @@ class Planner:
     """Makes plans. All it needs is handed over; `projector` is asked again where another member should speak."""
 
     def __init__(
-        self, held: Held, projector: Projector, keyring: Keyring, *, decided: Decided = Decided()  # noqa: B008 - frozen
+        self,
+        held: Held,
+        projector: Projector,
+        keyring: Keyring,
+        *,
+        decided: Decisions = Decisions(),  # noqa: B008 - frozen
     ) -> None:
         self._held = held
         self._projector = projector
@@ -146,7 +145,7 @@ class Planner:
             contact
             for member in desired.member_ids
             for contact in self._carrying.get(member, ())
-            if contact.ghl_id not in self._speaking
+            if self._is_free(contact)
         ]
         if len(ours) != 1:
             return False
@@ -156,14 +155,16 @@ class Planner:
 
     def _present(self, draft: _Draft, desired: DesiredContact, present: Sequence[MirrorContact]) -> None:
         """An address of the household is on a contact already: the same person by name, or a person decides (S14)."""
-        if desired.phorest_id in self._decided.refuse:
+        if self._refused_to_adopt(desired, present):
             self._settle(draft, desired, Skipped(REFUSED))
             return
-        free = [contact for contact in present if contact.ghl_id not in self._speaking]
-        forced = desired.phorest_id in self._decided.adopt
+        free = [contact for contact in present if self._is_free(contact)]
+        decision = self._decided.of(Kind.ADOPT, desired.member_ids)
+        chosen = [c for c in free if decision is not None and decision.ghl_id in (None, c.ghl_id)]
+        if decision is not None and len(chosen) == 1:
+            self._adopt(draft, desired, chosen[0], decided=True)
+            return
         named = [(c, m) for c in free if (m := _named_like(desired.household, c)) is not None]
-        if forced and not named and len(free) == 1:
-            named = [(free[0], desired.household.primary)]
         if len(named) == 1:
             contact, member = named[0]
             if member is not desired.household.primary:
@@ -174,7 +175,31 @@ class Planner:
         draft.reviews.append(Review(desired=desired, ghl_id=present[0].ghl_id, cause="adoption", reason=reason))
         self._settle(draft, desired, Rejected(reason))
 
-    def _adopt(self, draft: _Draft, desired: DesiredContact, contact: MirrorContact) -> None:
+    def _refused_to_adopt(self, desired: DesiredContact, present: Sequence[MirrorContact]) -> bool:
+        """Whether a person has said that they are two people, while both were what they are now."""
+        decision = self._decided.of(Kind.REFUSE_ADOPTION, desired.member_ids)
+        if decision is None:
+            return False
+        client = desired.household.primary.client
+        mine = side_hash(
+            self._keyring,
+            first_name=client.first_name,
+            last_name=client.last_name,
+            email=client.email,
+            phone=client.mobile,
+        )
+        return any(decision.still_about(client=mine, contact=self._contact_hash(contact)) for contact in present)
+
+    def _contact_hash(self, contact: MirrorContact) -> str:
+        return side_hash(
+            self._keyring,
+            first_name=contact.first_name,
+            last_name=contact.last_name,
+            email=contact.email,
+            phone=contact.phone,
+        )
+
+    def _adopt(self, draft: _Draft, desired: DesiredContact, contact: MirrorContact, *, decided: bool = False) -> None:
         elsewhere = {
             name
             for name in (EMAIL.name, PHONE.name)
@@ -193,8 +218,10 @@ class Planner:
         ]
         diffs += self._tag_diffs(desired, contact, {})
         reason = "a contact of the same name holds an address of this client"
+        if decided:
+            reason = "a person decided that the contact is this client's"
         change = PlannedChange(Action.ADOPT, desired, contact.ghl_id, tuple(diffs), reason, read_first=True)
-        self._add(draft, change)
+        self._add(draft, replace(change, decided=decided))
 
     # --- households that have a contact of ours
 
@@ -220,7 +247,7 @@ class Planner:
 
     def _gone(self, draft: _Draft, desired: DesiredContact, mapping: MappingRow) -> None:
         """Merged there into another contact, or deleted: then it is made again only by command (S9)."""
-        if desired.phorest_id in self._decided.recreate:
+        if self._decided.of(Kind.RECREATE, desired.member_ids) is not None:
             self._unknown(draft, desired, replaces=mapping.ghl_id)
         elif self._carried(draft, desired):
             return
@@ -228,7 +255,7 @@ class Planner:
             same = [
                 contact
                 for contact in self._holding(desired)
-                if contact.ghl_id not in self._speaking and _named_like(desired.household, contact) is not None
+                if self._is_free(contact) and _named_like(desired.household, contact) is not None
             ]
             if len(same) == 1 and desired.household.live:
                 self._adopt(draft, desired, same[0])
@@ -243,8 +270,8 @@ class Planner:
         held = self._held.mirror.get(former.ghl_id)
         diffs: tuple[FieldDiff, ...] = ()
         if held is None or held.gone_at is None:
-            acked = mapping.acked if mapping is not None else {}
-            diffs = (*self._consent_diffs(desired, held), *self._tag_diffs(desired, held, acked))
+            tags = self._tag_diffs(desired, held, mapping.acked if mapping is not None else _NOTHING)
+            diffs = (*self._consent_diffs(desired, held), *tags)
         reason = "its client was merged into another one in Phorest"
         change = PlannedChange(Action.RETIRE, desired, former.ghl_id, diffs, reason, read_first=True, joins=joins)
         draft.changes.append(change)
@@ -256,7 +283,7 @@ class Planner:
     ) -> tuple[FieldDiff, ...]:
         """Fields that differ from the mirror and that a rule lets us write (design §2 "plan", safety S16)."""
         acked = mapping.acked.get(Facet.IDENTITY.value, {})
-        fill_only = mapping.adopted and desired.phorest_id not in self._decided.identity
+        fill_only = mapping.adopted and self._decided.of(Kind.IDENTITY, desired.member_ids) is None
         diffs: list[FieldDiff] = []
         for spec in IDENTITY:
             after = desired.identity.get(spec.name)
@@ -268,7 +295,9 @@ class Planner:
             if held is not None and acked.get(spec.name) == field_hash(self._keyring, spec.name, after):
                 draft.edited.append(Edited(phorest_id=desired.phorest_id, ghl_id=mapping.ghl_id, field=spec.name))
                 continue
-            diffs.append(FieldDiff(spec.name, spec.facet, before, after, Rule.FILL_IF_EMPTY if fill_only else spec.rule))
+            diffs.append(
+                FieldDiff(spec.name, spec.facet, before, after, Rule.FILL_IF_EMPTY if fill_only else spec.rule)
+            )
         diffs += self._custom_diffs(desired, held)
         diffs += self._consent_diffs(desired, held)
         diffs += self._tag_diffs(desired, held, mapping.acked)
@@ -336,9 +365,13 @@ class Planner:
             for address in desired.addresses
             for contact in self._by_address.get(address, ())
             if (contact.ghl_id, address) not in self._given_up
-            and not (self._held.duplicates and contact.ghl_id in self._speaking)
+            and not (self._held.duplicates and not self._is_free(contact))
         }
         return list(found.values())
+
+    def _is_free(self, contact: MirrorContact) -> bool:
+        """Whether no client has the contact, nor ever had it before a merge."""
+        return contact.ghl_id not in self._speaking and contact.ghl_id not in self._held.former
 
     def _linked(self, desired: DesiredContact, mapping: MappingRow) -> bool:
         change = PlannedChange(Action.LINK, desired, mapping.ghl_id, (), "")

@@ -77,8 +77,8 @@ class Projector:
     """
 
     keyring: Keyring
-    names: Names = Names()
-    rules: Rules = Rules()
+    names: Names = field(default_factory=Names)
+    rules: Rules = field(default_factory=Rules)
     on_record: OnRecord = field(default_factory=dict[tuple[str, Channel], frozenset[str]])
 
     def contact(self, household: Household) -> DesiredContact:

@@ -4,11 +4,12 @@ Belongs here: matching the registry (`ghl.fields`) with what a location defines.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, Engine, text
 
 from phorest_ghl.ghl.client import GhlClient, GhlReader
-from phorest_ghl.ghl.fields import CUSTOM, CustomFieldSpec
+from phorest_ghl.ghl.fields import CustomFieldSpec
 from phorest_ghl.ghl.models import CustomField
 from phorest_ghl.http.errors import ApiError, Category
 
@@ -19,12 +20,23 @@ class ForeignField(Exception):
     """A field of our name exists and is not ours: writing to it would overwrite what somebody else keeps there (S18)."""
 
 
-def resolve_fields(
-    engine: Engine, client: GhlReader, *, may_create: bool, adopt_existing: bool = False
-) -> Mapping[str, str]:
-    """The location's field ids by our field's name; missing ones are made if `may_create`.
+FIELDS_EVERY = timedelta(days=1)
+"""How long the location's list of fields is believed (design §7)."""
 
-    A create that may have happened without its answer is found by listing again, before it is repeated.
+
+def resolve_fields(
+    engine: Engine,
+    client: GhlReader,
+    wanted: Sequence[CustomFieldSpec],
+    *,
+    may_create: bool,
+    adopt_existing: bool = False,
+    read_at: datetime | None = None,
+) -> Mapping[str, str]:
+    """The location's field ids by our field's name; missing ones are made if `may_create`. Only `wanted` ones are (S18).
+
+    The list is asked for once a day (`read_at` is when it last was), and whenever one of ours is not known. A create that
+    may have happened without its answer is found by listing again, before it is repeated.
 
     Raises:
         ForeignField: a field of our key exists that we did not make, and `adopt_existing` does not confirm it; or its type
@@ -33,9 +45,13 @@ def resolve_fields(
     """
     with engine.connect() as connection:
         ours = _stored(connection, client.location_id)
+    known = {spec.name: ours[spec.key] for spec in wanted if spec.key in ours}
+    fresh = read_at is not None and datetime.now(UTC) - read_at < FIELDS_EVERY
+    if fresh and len(known) == len(wanted):
+        return known
     listed = client.custom_fields()
     found: dict[str, str] = {}
-    for spec in CUSTOM:
+    for spec in wanted:
         present = _by_key(listed, spec)
         if present is not None:
             _require_ours(
@@ -45,6 +61,11 @@ def resolve_fields(
             found[spec.name] = present.id
         elif may_create and isinstance(client, GhlClient):
             found[spec.name] = _create(engine, client, spec).id
+    with engine.begin() as connection:
+        connection.execute(
+            text("update ghl_locations set fields_read_at = now() where location_id = :location_id"),
+            {"location_id": client.location_id},
+        )
     return found
 
 
@@ -65,7 +86,7 @@ def _require_ours(spec: CustomFieldSpec, present: CustomField, stored_id: str | 
 def _create(engine: Engine, client: GhlClient, spec: CustomFieldSpec) -> CustomField:
     _note_sent(engine, client, spec)
     try:
-        made = client.create_custom_field(spec.label, spec.data_type)
+        made = client.create_custom_field(spec.label, spec.data_type, options=spec.options)
     except ApiError as error:
         # Perhaps it was made and only the answer is lost, or another process made it a moment ago.
         if error.category not in (Category.UNKNOWN_OUTCOME, Category.DUPLICATE, Category.INVALID):

@@ -6,7 +6,7 @@ Belongs here: choices that change what a run wants. Does not: settings' names an
 from dataclasses import dataclass
 
 from phorest_ghl.sync.consent import Policy
-from phorest_ghl.sync.consent_ledger import BULK_LIMIT
+from phorest_ghl.sync.consent_step import BULK_LIMIT
 from phorest_ghl.sync.identity import JUNK_THRESHOLD
 
 

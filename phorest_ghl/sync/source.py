@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -70,7 +71,12 @@ def load_clients(connection: Connection, phorest_ids: Sequence[str] | None = Non
     only = "" if phorest_ids is None else " where phorest_id = any(:phorest_ids)"
     statement = text(f"{_CLIENTS}{only} order by phorest_id")
     rows = connection.execute(statement, {"phorest_ids": list(phorest_ids or ())} if only else {}).mappings()
-    return [ClientRow(**{**row, "category_ids": tuple(row["category_ids"] or ())}) for row in rows]
+    return [_client(dict(row)) for row in rows]
+
+
+def _client(row: dict[str, Any]) -> ClientRow:
+    values: dict[str, Any] = {**row, "category_ids": tuple(row["category_ids"] or ())}
+    return ClientRow(**values)
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,9 @@ def load_names(connection: Connection) -> Names:
     ).all()
     coded = {row.phorest_id: normalise.country(row.country, row.time_zone) for row in branches}
     countries = {branch: code for branch, code in coded.items() if code}
-    categories = connection.execute(text("select phorest_id, name from phorest_client_categories where name is not null"))
+    categories = connection.execute(
+        text("select phorest_id, name from phorest_client_categories where name is not null")
+    )
     staff = connection.execute(
         text("""select phorest_id, first_name, last_name, email, mobile, branch_id from phorest_staff
                 where deleted_at is null order by branch_id, phorest_id""")
@@ -106,7 +114,9 @@ def load_names(connection: Connection) -> Names:
         for address in (normalise.email(row.email), normalise.phone(row.mobile, country)):
             if address:
                 at.setdefault(address, set()).add(normalise.folded_name(row.first_name, row.last_name))
-    called = {row.phorest_id: f"{normalise.name(row.first_name)} {normalise.name(row.last_name)}".strip() for row in staff}
+    called = {
+        row.phorest_id: f"{normalise.name(row.first_name)} {normalise.name(row.last_name)}".strip() for row in staff
+    }
     return Names(
         countries=countries,
         branches={row.phorest_id: row.name for row in branches if row.name},

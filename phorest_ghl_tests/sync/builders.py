@@ -11,18 +11,29 @@ from typing import Any
 from hypothesis import strategies as st
 
 from phorest_ghl.db.keyed import Keyring
+from phorest_ghl.ghl.fields import CUSTOM
 from phorest_ghl.ghl.models import DndSetting
-from phorest_ghl.sync.consent import settings
+from phorest_ghl.sync.consent import OnRecord, settings
+from phorest_ghl.sync.decisions import Decisions
 from phorest_ghl.sync.identity import households, people
 from phorest_ghl.sync.journal import MappingRow
 from phorest_ghl.sync.mirror import MirrorContact
-from phorest_ghl.sync.plan import Plan, Planner, field_hash
-from phorest_ghl.sync.projection import DesiredContact, project
-from phorest_ghl.sync.source import ClientRow
+from phorest_ghl.sync.plan import Plan
+from phorest_ghl.sync.planner import Held, Planner, field_hash
+from phorest_ghl.sync.projection import DesiredContact, Projector
+from phorest_ghl.sync.rules import Rules
+from phorest_ghl.sync.source import ClientRow, Names
 
 KEYRING = Keyring(b"a key for tests alone, 32 bytes.")
-FIELD_IDS = {"phorest_id": "FIELD"}
+FIELD_IDS = {spec.name: f"FIELD_{spec.name}" for spec in CUSTOM} | {"phorest_id": "FIELD"}
 COUNTRIES = {"BRANCH": "IE"}
+NAMES = Names(
+    countries=COUNTRIES,
+    branches={"BRANCH": "Main Street"},
+    zones={"BRANCH": "Europe/Dublin"},
+    categories={"VIP": "VIP", "COLOUR": "Colour  Club"},
+    staff={"STYLIST": "Siobhan Kelly"},
+)
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -43,6 +54,8 @@ def client(phorest_id: str = "A", **more: Any) -> ClientRow:
             linked_to=None,
             sms_marketing=True,
             email_marketing=True,
+            sms_reminder=True,
+            email_reminder=True,
             last_visit=None,
             created_at=AT,
             branch_id="BRANCH",
@@ -52,11 +65,16 @@ def client(phorest_id: str = "A", **more: Any) -> ClientRow:
 
 
 def desired(
-    *clients: ClientRow, anchors: Mapping[str, str] | None = None, suppressed: Iterable[Any] = (), group: bool = True
+    *clients: ClientRow,
+    anchors: Mapping[str, str] | None = None,
+    on_record: OnRecord | None = None,
+    group: bool = True,
+    rules: Rules = Rules(),  # noqa: B008 - frozen
 ) -> list[DesiredContact]:
     """What GHL should hold for these clients."""
+    projector = Projector(KEYRING, NAMES, rules, on_record or {})
     found = people(clients, COUNTRIES)
-    return [project(h, KEYRING, set(suppressed)) for h in households(found, anchors or {}, group=group)]
+    return [projector.contact(h) for h in households(found, anchors or {}, group=group)]
 
 
 def mirrored(contact: DesiredContact, ghl_id: str, **more: Any) -> MirrorContact:
@@ -66,26 +84,29 @@ def mirrored(contact: DesiredContact, ghl_id: str, **more: Any) -> MirrorContact
         ghl_id=ghl_id,
         **held,
         dnd_settings=settings(contact.blocked),
-        custom_fields={FIELD_IDS["phorest_id"]: contact.custom["phorest_id"]},
+        custom_fields={FIELD_IDS[name]: value for name, value in contact.sent_custom.items()},
         seen_at=AT,
         seen_by="answer",
         gone_at=None,
+        tags=contact.tags,
     )
     return replace(made, **more)
 
 
-def mapped(contact: DesiredContact, ghl_id: str, *, acked: bool = True) -> dict[str, MappingRow]:
+def mapped(contact: DesiredContact, ghl_id: str, *, acked: bool = True, adopted: bool = False) -> dict[str, MappingRow]:
     """The mappings of everybody on a contact; with what GHL acknowledged, or nothing of it."""
     values = {**contact.identity, **contact.custom} if acked else {}
     hashes = {name: field_hash(KEYRING, name, value) for name, value in values.items()}
+    known = {"identity": hashes, "tags": dict.fromkeys(contact.tags, "a hash") if acked else {}}
     return {
         key: MappingRow(
             key,
             ghl_id,
             "primary" if key == contact.phorest_id else "secondary",
-            {"identity": hashes} if key == contact.phorest_id else {},
+            known if key == contact.phorest_id else {},
             contact.source_hash,
             1,
+            adopted and key == contact.phorest_id,
         )
         for key in contact.member_ids
     }
@@ -99,18 +120,25 @@ def plan_of(
     refused: Mapping[str, str] | None = None,
     duplicates: bool = False,
     quiet: bool = False,
+    guarded: Iterable[str] = (),
+    former: Iterable[str] = (),
+    decided: Decisions = Decisions(),  # noqa: B008 - frozen
+    on_record: OnRecord | None = None,
+    rules: Rules = Rules(),  # noqa: B008 - frozen
 ) -> Plan:
     """The plan for these contacts against what GHL holds."""
-    planner = Planner(
+    held = Held(
         mirror={contact.ghl_id: contact for contact in mirror},
         mappings=mappings or {},
         field_ids=FIELD_IDS,
         refused=refused or {},
-        keyring=KEYRING,
+        guarded=frozenset(guarded),
+        former=frozenset(former),
         duplicates=duplicates,
         quiet=quiet,
     )
-    return planner.plan(contacts)
+    projector = Projector(KEYRING, NAMES, rules, on_record or {})
+    return Planner(held, projector, KEYRING, decided=decided).plan(contact.household for contact in contacts)
 
 
 flags = st.sampled_from([True, False, None])
@@ -139,7 +167,7 @@ def salons(draw: st.DrawFn, largest: int = 9) -> list[ClientRow]:
             banned=draw(rare),
             deleted=draw(rare),
             walk_in=draw(st.sampled_from([False] * 9 + [True])),
-            merged_to=draw(st.sampled_from([None, None, None, "C0"])),
+            merged_to=draw(st.sampled_from([None, None, None, None, "C0", "C1"])),
             linked_to=draw(st.sampled_from([None, "C1"])),
             sms_marketing=draw(flags),
             email_marketing=draw(flags),

@@ -11,10 +11,11 @@ from phorest_ghl.ghl.models import DndSetting
 from phorest_ghl.sync import consent
 from phorest_ghl.sync.consent import BY_EMAIL, BY_PHONE, MARKER, Channel
 from phorest_ghl.sync.identity import households, people
+from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import ClientRow
 from phorest_ghl_tests.sync.builders import COUNTRIES, client, desired, held_settings, salons
 
-block_sets = st.dictionaries(st.sampled_from(list(Channel)), st.just(("no marketing consent",)))
+block_sets = st.dictionaries(st.sampled_from(list(Channel)), st.just(("no consent",)))
 
 
 @pytest.mark.parametrize("flag", [True, False, None])
@@ -37,19 +38,19 @@ def test_s8_call_and_whatsapp_follow_sms(flag: bool | None) -> None:  # noqa: FB
         ({"deleted": True}, dict.fromkeys(Channel, ("deleted in Phorest",))),
         ({"deleted": True, "merged_to": "B"}, {}),
         ({"banned": True, "sms_marketing": None}, {
-            Channel.EMAIL: ("banned",), **dict.fromkeys(BY_PHONE, ("banned", "no marketing consent"))}),
+            Channel.EMAIL: ("banned",), **dict.fromkeys(BY_PHONE, ("banned", "no consent"))}),
     ],
 )  # fmt: skip
 def test_s7_every_block_names_its_causes(flag: dict[str, object], causes: dict[Channel, tuple[str, ...]]) -> None:
     (household,) = households(people([client(email="a@example.com", mobile="087 123 4567", **flag)], COUNTRIES), {})
-    assert consent.blocks(household) == causes
+    assert consent.blocks(household, {}, "strict") == causes
 
 
 @given(salons(), st.booleans())
 def test_s13_a_channel_is_open_only_if_everybody_at_the_address_agreed(clients: list[ClientRow], group: bool) -> None:  # noqa: FBT001
     everyone = people(clients, COUNTRIES)
     for household in households(everyone, {}, group=group):
-        blocked = consent.blocks(household)
+        blocked = consent.blocks(household, {}, "strict")
         at_email = [p for p in everyone if p.email and p.email == household.primary.email]
         at_phone = [p for p in everyone if p.phone and p.phone == household.primary.phone]
         if any(p.client.email_marketing is not True or p.client.banned for p in at_email):
@@ -70,13 +71,38 @@ def test_withdrawing_a_consent_never_opens_anything(clients: list[ClientRow], pl
         assert set(blocked) <= set(after[key])
 
 
-def test_s9_a_suppressed_address_is_blocked_whatever_the_flags_say() -> None:
-    (contact,) = desired(
-        client(email="a@example.com", mobile="087 123 4567"), suppressed=[("a@example.com", Channel.EMAIL)]
+def test_s9_what_is_on_record_at_an_address_closes_it_whatever_the_flags_say() -> None:
+    agreed = client(email="a@example.com", mobile="087 123 4567")
+    (contact,) = desired(agreed, on_record={("a@example.com", Channel.EMAIL): frozenset({"GHL"})})
+    assert contact.blocked == {Channel.EMAIL: ("GHL",)}
+    (by_phone,) = desired(
+        client(mobile="087 123 4567"), on_record={("+353871234567", Channel.SMS): frozenset({"no consent"})}
     )
-    assert contact.blocked == {Channel.EMAIL: ("suppressed",)}
-    (by_phone,) = desired(client(mobile="087 123 4567"), suppressed=[("+353871234567", Channel.SMS)])
     assert set(by_phone.blocked) == {Channel.SMS}
+
+
+@pytest.mark.parametrize(("marketing", "reminder", "closed"), [
+    (True, None, False), (False, True, False), (None, True, False), (False, False, True), (None, None, True),
+])  # fmt: skip
+def test_s8_by_the_policy_separate_a_channel_closes_when_both_are_refused(
+    marketing: bool | None, reminder: bool | None, closed: bool  # noqa: FBT001
+) -> None:  # fmt: skip
+    row = client(mobile="087 123 4567", sms_marketing=marketing, sms_reminder=reminder)
+    (contact,) = desired(row, rules=Rules(policy="separate"))
+    assert (Channel.SMS in contact.blocked) is closed
+    assert contact.custom["sms_marketing"] == ("yes" if marketing else "no")
+
+
+@given(block_sets, held_settings)
+def test_s7_only_a_block_of_ours_that_nobody_touched_is_ever_opened(
+    blocked: dict[Channel, tuple[str, ...]], held: dict[str, DndSetting]
+) -> None:
+    opens = consent.to_open(blocked, held)
+    assert not set(opens) & set(blocked)
+    sent = consent.opened(Channel, held)
+    for name, setting in held.items():
+        assert sent[name].blocked or not setting.blocked or (setting.status, setting.code) == ("active", MARKER)
+    assert consent.to_open(blocked, None) == ()
 
 
 @given(block_sets)
@@ -137,7 +163,7 @@ def test_s7_only_a_block_with_our_marker_is_ours() -> None:
     for status, code in product(("active", "permanent", "inactive", "new"), (MARKER, None, "101")):
         held = {"Email": DndSetting(status=status, code=code), "RCS": DndSetting(status="active")}
         foreign = consent.foreign_blocks(held)
-        assert foreign == ((Channel.EMAIL,) if status != "inactive" and code != MARKER else ())
+        assert foreign == ((Channel.EMAIL,) if status != "inactive" and (status, code) != ("active", MARKER) else ())
     assert consent.foreign_blocks(None) == ()
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phorest_ghl.sync.consent import blocks
-from phorest_ghl.sync.identity import JUNK_THRESHOLD, Household, Person, households, people, why_not_live
+from phorest_ghl.sync.identity import JUNK_THRESHOLD, Household, Person, households, people, why_not_live, winners
 from phorest_ghl.sync.source import ClientRow
 from phorest_ghl_tests.sync.builders import COUNTRIES, client, salons
 
@@ -18,7 +18,12 @@ def grouped(clients: list[ClientRow]) -> list[Household]:
 
 
 def naive_components(found: list[Person]) -> set[frozenset[str]]:
-    """Components by searching the graph from everybody, the slow way."""
+    """Components by searching the graph from everybody, the slow way; a merged record is its winner."""
+    into = winners(person.client for person in found)
+
+    def one(person: Person) -> str:
+        return into.get(person.phorest_id, person.phorest_id)
+
     components: set[frozenset[str]] = set()
     for start in found:
         reached, todo = {start.phorest_id}, [start]
@@ -26,7 +31,7 @@ def naive_components(found: list[Person]) -> set[frozenset[str]]:
             here = todo.pop()
             for other in found:
                 shares = (here.email and here.email == other.email) or (here.phone and here.phone == other.phone)
-                if shares and other.phorest_id not in reached:
+                if (shares or one(here) == one(other)) and other.phorest_id not in reached:
                     reached.add(other.phorest_id)
                     todo.append(other)
         components.add(frozenset(reached))
@@ -59,10 +64,49 @@ def test_everybody_is_in_exactly_one_household_and_every_anchor_speaks_for_its_o
     made = households(found, anchors, group=group)
     members = [m.phorest_id for h in made for m in h.members]
     assert sorted(members) == sorted(p.phorest_id for p in found)
-    assert {h.primary.phorest_id: h.anchor for h in made if h.anchor} == anchors
+    kept = {h.speaker: h.anchor for h in made if h.anchor}
+    left = {f.person.phorest_id: f.ghl_id for h in made for f in h.former}
+    assert {**kept, **left} == anchors
+    assert not kept.keys() & left.keys()
     assert all(h.members[0] is h.primary for h in made)
-    if not group:
-        assert all(len(h.members) == 1 for h in made)
+    into = winners(person.client for person in found)
+    assert left.keys() <= into.keys()
+    for h in made:
+        ids = {m.phorest_id for m in h.members}
+        assert h.speaker in (None, h.primary.phorest_id) or into[h.speaker] == h.primary.phorest_id
+        if not group:  # everybody alone, but for the records that were merged into them
+            assert len(ids - into.keys()) == 1 or len(ids) == 1
+
+
+def test_a_merge_chain_is_followed_to_its_end_and_a_circle_ends_nowhere() -> None:
+    chain = [client("A", merged_to="B"), client("B", merged_to="C"), client("C"), client("D", merged_to="unknown")]
+    circle = [client("E", merged_to="F"), client("F", merged_to="E"), client("G", merged_to="E")]
+    assert winners([*chain, *circle]) == {"A": "C", "B": "C"}
+
+
+def test_a_merged_client_is_in_its_winners_household_whatever_its_addresses() -> None:
+    rows = [client("W", email="w@example.com"), client("L", email="l@example.com", merged_to="W", deleted=True)]
+    (household,) = grouped(rows)
+    assert [m.phorest_id for m in household.members] == ["W", "L"]
+
+
+@pytest.mark.parametrize(
+    ("anchors", "anchor", "speaker", "former"),
+    [
+        ({"L": "X"}, "X", "L", []),
+        ({"L": "X", "W": "Y"}, "Y", "W", [("L", "X")]),
+        ({"L": "X", "M": "Z"}, "X", "L", [("M", "Z")]),
+    ],
+    ids=["the winner takes the contact over", "the loser's is left behind", "the second one is left behind"],
+)
+def test_what_a_merge_does_to_contacts(
+    anchors: dict[str, str], anchor: str, speaker: str, former: list[tuple[str, str]]
+) -> None:
+    merged = {"merged_to": "W", "deleted": True}
+    rows = [client("W", email="w@example.com"), client("L", email="l@example.com", **merged), client("M", **merged)]
+    (household,) = households(people(rows, COUNTRIES), anchors)
+    assert (household.primary.phorest_id, household.anchor, household.speaker) == ("W", anchor, speaker)
+    assert [(f.person.phorest_id, f.ghl_id) for f in household.former] == former
 
 
 @pytest.mark.parametrize("sharers", [JUNK_THRESHOLD, JUNK_THRESHOLD + 1])
@@ -151,4 +195,4 @@ def test_s6_an_opt_out_counts_at_an_address_that_is_no_contact_point_of_the_one_
     found = people(clients, COUNTRIES, {"+353871234567": frozenset({"niamh kelly"})})
     herself = next(h for h in households(found, {}) if h.primary.phorest_id == "herself")
     assert [member.phorest_id for member in herself.members] == ["herself"]
-    assert "SMS" in blocks(herself)
+    assert "SMS" in blocks(herself, {}, "strict")

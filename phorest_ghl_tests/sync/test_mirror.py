@@ -7,7 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from phorest_ghl.ghl.models import Contact, Location
-from phorest_ghl.sync import mirror
+from phorest_ghl.sync import consent_ledger, mirror
+from phorest_ghl.sync.consent import Channel
 from phorest_ghl.sync.mirror import MirrorContact, SeenBy
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.builders import KEYRING
@@ -73,8 +74,30 @@ def test_s9_a_block_of_somebody_else_goes_to_the_ledger_once_and_under_a_keyed_h
     email, phone = (mirror.address_key(KEYRING, value) for value in ("a@example.com", "+353871234567"))
     assert sorted(ledger(database)) == [("Email", "GHL", "X", email), ("SMS", "GHL", "X", phone)]
     with database.engine.connect() as connection:
-        assert mirror.suppressed_keys(connection, "L") == {(email, "Email"), (phone, "SMS")}
-        assert mirror.suppressed_keys(connection, "M") == set()
+        here, there = (consent_ledger.load(connection, location).causes for location in ("L", "M"))
+    assert {(c.address_key, c.channel, c.cause, c.source_id) for c in here} == {
+        (email, Channel.EMAIL, "GHL", "X"), (phone, Channel.SMS, "GHL", "X")}  # fmt: skip
+    assert there == frozenset()
+
+
+def test_s7_a_block_of_ghls_goes_off_record_when_a_read_shows_it_lifted_and_not_before(database: Database) -> None:
+    def blocks() -> int:
+        with database.engine.connect() as connection:
+            return len(consent_ledger.load(connection, "L").causes)
+
+    address = {"email": "a@example.com"}
+    seen(database, "read", **address, dndSettings=BLOCKED, dateUpdated="2026-01-01T10:00:00Z")
+    assert blocks() == 1
+    lifted = {"dndSettings": {"Email": {"status": "inactive"}}}
+    seen(database, "search", **address, **lifted, dateUpdated="2026-01-01T11:00:00Z")
+    seen(database, "answer", **address, **lifted, dateUpdated="2026-01-01T11:00:00Z")
+    seen(database, "read", **address, dateUpdated="2026-01-01T11:00:00Z")
+    assert blocks() == 1
+    # A read that was under way while somebody saw a newer state proves nothing.
+    seen(database, "read", **address, **lifted, dateUpdated="2026-01-01T09:00:00Z")
+    assert blocks() == 1
+    seen(database, "read", **address, **lifted, dateUpdated="2026-01-01T12:00:00Z")
+    assert blocks() == 0
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phorest_ghl.ghl.fields import Facet, Rule
+from phorest_ghl.ghl.fields import GUARD_TAG, Facet, Rule
 from phorest_ghl.ghl.models import DndSetting
 from phorest_ghl.sync import consent
+from phorest_ghl.sync.identity import people
 from phorest_ghl.sync.journal import MappingRow
 from phorest_ghl.sync.mirror import MirrorContact
 from phorest_ghl.sync.outcomes import Rejected, Skipped, Unchanged
-from phorest_ghl.sync.plan import ADDRESS_TAKEN, GONE, NO_CONTACT_POINT, NOT_AGAIN, Action, Edited, Plan
+from phorest_ghl.sync.plan import (
+    ADDRESS_TAKEN,
+    GONE,
+    NO_CONTACT_POINT,
+    NOT_AGAIN,
+    PRESENT,
+    Action,
+    Edited,
+    Plan,
+    PlannedChange,
+)
 from phorest_ghl.sync.projection import DesiredContact
 from phorest_ghl.sync.source import ClientRow
-from phorest_ghl_tests.sync.builders import AT, client, desired, mapped, mirrored, plan_of, salons
+from phorest_ghl_tests.sync.builders import AT, COUNTRIES, FIELD_IDS, client, desired, mapped, mirrored, plan_of, salons
 
 AOIFE = client("A", email="a@example.com", mobile="087 123 4567")
 
@@ -27,39 +38,51 @@ class World:
     def __init__(self) -> None:
         self.mirror: dict[str, MirrorContact] = {}
         self.mappings: dict[str, MappingRow] = {}
+        self.former: set[str] = set()
 
     def desired(self, clients: list[ClientRow], *, group: bool) -> list[DesiredContact]:
         anchors = {key: row.ghl_id for key, row in self.mappings.items() if row.role == "primary"}
         return desired(*clients, anchors=anchors, group=group)
 
-    def plan(self, clients: list[ClientRow], *, group: bool = True) -> Plan:
+    def plan(self, clients: list[ClientRow], *, group: bool = True, on_record: consent.OnRecord | None = None) -> Plan:
         return plan_of(
             self.desired(clients, group=group),
             mirror=self.mirror.values(),
             mappings=self.mappings,
             duplicates=not group,
+            on_record=on_record,
+            former=self.former,
         )
 
     def apply(self, plan: Plan) -> None:
         for change in plan.changes:
             ghl_id = change.ghl_id or f"X{len(self.mirror)}"
-            held = self.mirror.get(ghl_id)
-            if change.action is Action.CREATE:
-                held = mirrored(change.desired, ghl_id)
-            elif change.action is Action.UPDATE:
-                assert held is not None
-                names = {d.name for d in change.diffs if d.facet is Facet.IDENTITY}
-                values = {n: v for n, v in change.desired.identity.items() if n in names}
-                held = replace(
-                    held,
-                    **values,
-                    dnd_settings=consent.tightened(change.desired.blocked, held.dnd_settings or {}),
-                    custom_fields={"FIELD": change.desired.custom["phorest_id"]},
-                )
-            assert held is not None
-            self.mirror[ghl_id] = held
-            fresh = mapped(change.desired, ghl_id)
-            self.mappings |= {key: fresh[key] for key in change.item_ids}
+            held = mirrored(change.desired, ghl_id) if change.action is Action.CREATE else self.mirror[ghl_id]
+            self.mirror[ghl_id] = self._written(change, held)
+            if change.action is Action.RETIRE:
+                gone = change.desired.phorest_id
+                joins = str(change.joins)
+                self.former.add(ghl_id)
+                self.mappings[gone] = replace(self.mappings[gone], ghl_id=joins, role="secondary", acked={})
+            else:
+                fresh = mapped(change.desired, ghl_id)
+                self.mappings |= {key: fresh[key] for key in change.mapped_ids}
+
+    def _written(self, change: PlannedChange, held: MirrorContact) -> MirrorContact:
+        names = {d.name for d in change.diffs if d.facet is Facet.IDENTITY}
+        values = {n: v for n, v in change.desired.identity.items() if n in names}
+        custom = {FIELD_IDS[n]: v for n, v in change.desired.custom.items() if n in names}
+        tags = {d.name: d.after == PRESENT for d in change.tag_diffs}
+        return replace(
+            held,
+            **values,
+            dnd_settings=consent.opened(
+                change.opens, consent.tightened(change.desired.blocked, held.dnd_settings or {})
+            ),
+            custom_fields={**held.custom_fields, **custom},
+            tags=(held.tags | {t for t, there in tags.items() if there})
+            - {t for t, there in tags.items() if not there},
+        )
 
 
 @given(salons(), st.booleans())
@@ -89,14 +112,22 @@ def test_every_client_has_exactly_one_place_in_the_plan(clients: list[ClientRow]
 
 
 @given(salons(), st.booleans())
-def test_s6_the_plan_never_opens_a_channel(clients: list[ClientRow], group: bool) -> None:  # noqa: FBT001
+def test_s7_whatever_is_on_record_is_closed_and_stays_so(clients: list[ClientRow], group: bool) -> None:  # noqa: FBT001
     world = World()
     world.apply(world.plan(clients, group=group))
-    before = {key: {n for n, s in (c.dnd_settings or {}).items() if s.blocked} for key, c in world.mirror.items()}
+    on_record = {
+        (address, channel): frozenset({"GHL"})
+        for person in people(clients, COUNTRIES)
+        for address in (person.email, person.phone)
+        if address
+        for channel in consent.Channel
+    }
     relaxed = [replace(row, sms_marketing=True, email_marketing=True, banned=False, deleted=False) for row in clients]
-    world.apply(world.plan(relaxed, group=group))
-    for key, blocked in before.items():
-        assert blocked <= {n for n, s in (world.mirror[key].dnd_settings or {}).items() if s.blocked}
+    world.apply(world.plan(relaxed, group=group, on_record=on_record))
+    for contact in world.mirror.values():
+        held = contact.dnd_settings or {}
+        assert not contact.email or held["Email"].blocked
+        assert not contact.phone or held["SMS"].blocked
 
 
 def known(row: ClientRow, **held: object) -> tuple[Mapping[str, MappingRow], MirrorContact]:
@@ -120,11 +151,21 @@ def test_a_change_in_phorest_is_an_update_of_exactly_that_field() -> None:
 
 
 def test_s1_while_a_location_is_quiet_every_update_reads_the_contact_first() -> None:
-    mappings, held = known(AOIFE)
+    mappings, held = known(AOIFE, tags=frozenset({GUARD_TAG}))
     contacts = desired(replace(AOIFE, last_name="Quinn"), anchors={"A": "X"})
     for quiet, requests in ((True, 2), (False, 1)):
-        plan = plan_of(contacts, mirror=[held], mappings=mappings, quiet=quiet)
-        assert plan.requests == requests
+        plan = plan_of(contacts, mirror=[held], mappings=mappings, quiet=quiet, guarded=["X"])
+        assert (plan.requests, plan.to_guard) == (requests, ())
+
+
+@pytest.mark.parametrize(("guarded", "tags"), [((), [GUARD_TAG]), (["X"], [])], ids=["never by us", "tag taken off"])
+def test_s1_a_present_contact_is_guarded_before_anything_else_is_written_to_it(
+    guarded: list[str], tags: list[str]
+) -> None:
+    mappings, held = known(AOIFE, tags=frozenset(tags))
+    contacts = desired(replace(AOIFE, last_name="Quinn"), anchors={"A": "X"})
+    plan = plan_of(contacts, mirror=[held], mappings=mappings, quiet=True, guarded=guarded)
+    assert (plan.to_guard, plan.bulk_calls, plan.requests) == (("X",), 1, 3)
 
 
 @pytest.mark.parametrize("field", ["email", "mobile"])
@@ -149,7 +190,9 @@ def test_s16_phorests_own_change_since_wins_over_a_persons_edit() -> None:
 
 
 def test_s16_our_own_field_is_always_restored() -> None:
-    (change,) = plan_after(AOIFE, AOIFE, custom_fields={"FIELD": "somebody else"}).changes
+    (change,) = plan_after(
+        AOIFE, AOIFE, custom_fields={"FIELD": "somebody else", "FIELD_branch": "Main Street"}
+    ).changes
     assert [(d.name, d.after, d.rule) for d in change.diffs] == [("phorest_id", "A", Rule.RESTORE)]
 
 
@@ -189,10 +232,10 @@ def test_s14_a_contact_that_carries_our_id_is_taken_up_again() -> None:
     assert (change.action, change.ghl_id, change.diffs) == (Action.REMAP, "X", ())
 
 
-@pytest.mark.parametrize("held", [{"custom_fields": {}}, {"custom_fields": {"FIELD": "another"}}])
-def test_s14_any_other_contact_at_the_address_is_for_a_person_to_look_at(held: dict[str, object]) -> None:
+@pytest.mark.parametrize("name", [{"first_name": "Eve"}, {"first_name": None, "last_name": None}])
+def test_s14_a_contact_of_another_name_at_the_address_is_for_a_person_to_look_at(name: dict[str, object]) -> None:
     (contact,) = desired(AOIFE)
-    plan = plan_of([contact], mirror=[mirrored(contact, "X", **held)])
+    plan = plan_of([contact], mirror=[mirrored(contact, "X", custom_fields={}, **name)])
     assert plan.changes == ()
     assert plan.settled == {"A": Rejected(ADDRESS_TAKEN)}
     assert [(review.cause, review.ghl_id) for review in plan.reviews] == [("adoption", "X")]
@@ -213,7 +256,7 @@ def test_an_address_that_an_update_of_this_plan_replaces_is_free_for_a_create_of
     heir = client("B", mobile=AOIFE.mobile)
     moved = replace(AOIFE, mobile="086 555 2000")
     plan = plan_of(desired(moved, heir, anchors={"A": "X"}), mirror=[held], mappings=mappings)
-    assert plan.counts() == {"create": 1, "update": 1, "remap": 0, "link": 0}
+    assert plan.counts() == {"create": 1, "update": 1, "adopt": 0, "remap": 0, "retire": 0, "link": 0}
 
 
 @pytest.mark.parametrize("case", ["dropped", "edited", "refused"])
@@ -293,4 +336,11 @@ def test_the_plan_says_how_many_channels_it_closes_on_whom() -> None:
     mappings, held = known(AOIFE)
     contacts = desired(replace(AOIFE, email_marketing=False), strict, anchors={"A": "X"})
     plan = plan_of(contacts, mirror=[held], mappings=mappings)
-    assert plan.consent_changes() == {"closed_on_create": 4, "closed_on_update": 1, "opened": 0}
+    assert plan.consent_changes() == {
+        "closed_on_create": 4,
+        "closed_on_update": 1,
+        "closed_on_adopt": 0,
+        "closed_on_retire": 0,
+        "opened": 0,
+        "contacts_without_reminders": 2,
+    }

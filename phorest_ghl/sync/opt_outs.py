@@ -1,0 +1,108 @@
+"""The opt-outs that people and carriers set in GHL, asked for in every run (safety S11).
+
+Belongs here: whom to ask about, and up to when we have asked. Does not: what a block means (`consent`), sending it home to
+Phorest. A hit of a search only nominates a contact; the read by id decides.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection, Engine, text
+
+from phorest_ghl.db.keyed import Keyring
+from phorest_ghl.db.transactions import in_transaction
+from phorest_ghl.ghl.client import GhlReader
+from phorest_ghl.ghl.models import Contact
+from phorest_ghl.sync import mirror
+from phorest_ghl.sync.lookup import read_contact
+
+_log = structlog.get_logger(__name__)
+
+_MARGIN = timedelta(seconds=2)  # dates are compared that GHL prints, of which one may be cut to whole seconds
+
+
+@dataclass(frozen=True)
+class Polled:
+    """How many contacts a poll named, and how many of them had to be read."""
+
+    hits: int
+    read: int
+
+
+def poll(
+    engine: Engine,
+    reader: GhlReader,
+    keyring: Keyring,
+    *,
+    since: datetime,
+    now: datetime,
+    lag_s: float,
+    addresses: Callable[[], Collection[str]],
+    batch_id: str,
+) -> Polled:
+    """Ask which blocked contacts changed since the last poll, and read those that we have not seen as they are now.
+
+    Args:
+        engine: the database.
+        reader: the location.
+        keyring: keys addresses.
+        since: up to when the last poll asked, by GHL's clock.
+        now: GHL's clock now.
+        lag_s: how long a write may take to show in search, seconds.
+        addresses: every usable address of our clients; asked for only if a contact that is not ours turns up.
+        batch_id: the run.
+
+    Raises ApiError. What was seen until then is kept, and the next poll asks again from `since`.
+    """
+    hits = read = 0
+    ours: Collection[str] | None = None
+    for page in reader.opted_out(since - timedelta(seconds=2 * lag_s) - _MARGIN):
+        hits += len(page)
+        news = in_transaction(engine, lambda connection, page=page: _news(connection, reader.location_id, page))
+        for contact, mapped in news:
+            if not mapped:
+                ours = addresses() if ours is None else ours
+                if not {(contact.email or "").lower(), contact.phone} & set(ours):
+                    continue
+            found = read_contact(reader, contact.id)
+            read += 1
+            if found is not None:
+                in_transaction(
+                    engine, lambda connection, found=found: _keep(connection, reader, found, keyring, batch_id)
+                )
+    in_transaction(engine, lambda connection: mirror.note_poll(connection, reader.location_id, now))
+    if read:
+        _log.info("opt_outs_polled", hits=hits, read=read)
+    return Polled(hits, read)
+
+
+def _news(connection: Connection, location_id: str, page: list[Contact]) -> list[tuple[Contact, bool]]:
+    """The contacts of a page that changed since we saw them by a read or an answer, and whether each is mapped."""
+    rows = connection.execute(
+        text("""
+            select m.ghl_id, m.date_updated, m.seen_by,
+                   exists (select from entity_mappings e where e.location_id = m.location_id and e.ghl_id = m.ghl_id
+                                  and e.removed_at is null) as mapped
+            from ghl_contacts m where m.location_id = :location_id and m.ghl_id = any(:ghl_ids)
+        """),
+        {"location_id": location_id, "ghl_ids": [contact.id for contact in page]},
+    )
+    known = {row.ghl_id: row for row in rows}
+    return [
+        (contact, row is not None and row.mapped)
+        for contact in page
+        if (row := known.get(contact.id)) is None or _is_news(contact, row.date_updated, row.seen_by)
+    ]
+
+
+def _is_news(contact: Contact, seen: datetime | None, seen_by: str) -> bool:
+    """A contact that only a search has shown is news each time it changes, for its consent is not known (S10)."""
+    if seen is None or contact.date_updated is None:
+        return True
+    return contact.date_updated > seen or seen_by == "search"
+
+
+def _keep(connection: Connection, reader: GhlReader, found: Contact, keyring: Keyring, batch_id: str) -> None:
+    mirror.store(connection, reader.location_id, [found], seen_by="read", keyring=keyring, batch_id=batch_id)
