@@ -209,6 +209,7 @@ class Importer:
             filter_ignored=not filters or read.filter_ignored,
             drifted=read.drifted,
             foreign=read.foreign,
+            repeated=read.repeated,
         )
         in_transaction(self._engine, lambda connection: _resolve(connection, spec, read))
         if not result.complete:
