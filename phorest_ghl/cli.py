@@ -118,6 +118,14 @@ def status(as_json: Json = False) -> None:
 
 
 @app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check settings, database, Phorest, GoHighLevel and the budget, with what to do about each red line."""
+    from phorest_ghl.commands.doctor import doctor as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(Out(as_json=as_json)))
+
+
+@app.command()
 def dev(port: Annotated[int, typer.Option(help="Port of Dagster's UI.")] = 3000) -> None:
     """Start the database and Dagster's UI with the settings there are, until Ctrl-C."""
     from phorest_ghl.commands.dev import dev as command  # noqa: PLC0415 - commands load only what they need

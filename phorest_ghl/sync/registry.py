@@ -4,6 +4,7 @@ Belongs here: matching the registry (`ghl.fields`) with what a location defines.
 """
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 
 from sqlalchemy import Connection, Engine, text
 
@@ -17,6 +18,34 @@ _ENTITY = "custom_field"
 
 class ForeignField(Exception):
     """A field of our name exists and is not ours: writing to it would overwrite what somebody else keeps there (S18)."""
+
+
+class Standing(StrEnum):
+    """How a field of ours stands in a location."""
+
+    ABSENT = "absent"
+    OURS = "ours"
+    FOREIGN = "foreign"
+    """It has our key and we did not make it, nor did anybody confirm it."""
+    OTHER_TYPE = "other type"
+
+
+def standings(engine: Engine, client: GhlReader) -> Mapping[CustomFieldSpec, Standing]:
+    """How each field of ours stands in the location; nothing is made and nothing is kept. Raises ApiError."""
+    with engine.connect() as connection:
+        ours = _stored(connection, client.location_id)
+    listed = client.custom_fields()
+
+    def standing(spec: CustomFieldSpec) -> Standing:
+        present = _by_key(listed, spec)
+        if present is None:
+            return Standing.ABSENT
+        if present.data_type != spec.data_type:
+            return Standing.OTHER_TYPE
+        made = ours.get(spec.key) == present.id or _was_sent(engine, client, spec)
+        return Standing.OURS if made else Standing.FOREIGN
+
+    return {spec: standing(spec) for spec in CUSTOM}
 
 
 def resolve_fields(
