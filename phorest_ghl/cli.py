@@ -109,6 +109,17 @@ def sync(
     )
 
 
+@app.command("go-live")
+def go_live(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """End the quiet of the first load: take the tag phorest:backfill off our contacts, so that workflows may start."""
+    from phorest_ghl.commands.going_live import go_live as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), yes=yes))
+
+
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show the last runs, the location's state, and what waits for a person."""

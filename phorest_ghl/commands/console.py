@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError
 from phorest_ghl.db.keyed import KeyMismatch
+from phorest_ghl.db.run_lock import LocationBusy
 from phorest_ghl.http.budget_postgres import BudgetUnavailableError
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.http.redaction import redact_event
@@ -23,6 +24,7 @@ from phorest_ghl.phorest.pages import MalformedPage
 from phorest_ghl.settings import SettingsError
 from phorest_ghl.sync.clients import NotConfirmed, NotImported
 from phorest_ghl.sync.consent import ConsentNotHonoured
+from phorest_ghl.sync.going_live import NotReady
 from phorest_ghl.sync.registry import ForeignField
 
 
@@ -36,7 +38,9 @@ class Exit(IntEnum):
 
 
 _WRONG_USE = (SettingsError, DatabaseUrlError, KeyMismatch)
-_NEEDS_A_PERSON = (NotConfirmed, NotImported, ConsentNotHonoured, ForeignField, MalformedPage)
+_NEEDS_A_PERSON = (
+    NotConfirmed, NotImported, ConsentNotHonoured, ForeignField, MalformedPage, NotReady, LocationBusy,
+)  # fmt: skip
 _UNREACHABLE = (DatabaseUnreachable, BudgetUnavailableError)
 _REMOTE_AWAY = frozenset({Category.UNREACHABLE, Category.TRANSIENT, Category.RATE_LIMITED, Category.QUOTA_EXHAUSTED})
 _REMOTE_SETUP = frozenset({Category.AUTH, Category.SCOPE, Category.FORBIDDEN, Category.WRONG_REGION, Category.GONE})
