@@ -24,7 +24,9 @@ from phorest_ghl.http.budget_postgres import PostgresBudget
 from phorest_ghl.http.retry import RetryPolicy
 from phorest_ghl.http.session import ApiSession
 from phorest_ghl.phorest.client import PhorestClient, basic_auth
-from phorest_ghl.settings import Settings, SettingsError
+from phorest_ghl.phorest.importer import Importer
+from phorest_ghl.phorest.retention import Retention
+from phorest_ghl.settings import Settings, SettingsError, kept_days
 
 DATABASE = "phorest_ghl"
 DAGSTER_DATABASE = "dagster"
@@ -109,6 +111,24 @@ class Runtime:
         budget = self._budget(f"phorest:{settings.phorest_business_id}", limits)
         session = self._parts.enter_context(_phorest_session(settings, budget, limits, self._retry))
         return PhorestClient(session, str(settings.phorest_business_id))
+
+    def importer(self, batch_id: str) -> Importer:
+        """An importer of the business for one run, with the branches and times that the settings name. Raises SettingsError."""
+        return Importer(
+            self.engine,
+            self.phorest(),
+            self.keyring(),
+            batch_id=batch_id,
+            time_mode=self.settings.phorest_appointment_time_mode,
+            branch_ids=self.settings.branch_ids,
+        )
+
+    def retention(self) -> Retention:
+        """How long the settings keep what is over."""
+        settings = self.settings
+        return Retention.of_days(
+            kept_days(settings.phorest_keep_versions_days), kept_days(settings.phorest_keep_tombstones_days)
+        )
 
     def ghl(self) -> GhlClient:
         """A client of the location with write verbs: for apply alone. Raises SettingsError."""
