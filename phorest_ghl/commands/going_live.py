@@ -4,6 +4,7 @@ Belongs here: the command's flow and its words. Does not: the release itself (`s
 """
 
 import sys
+from collections.abc import Collection
 from typing import Any
 
 from rich.progress import Progress
@@ -39,7 +40,7 @@ def go_live(settings: Settings, out: Out, *, yes: bool) -> Exit:
             )
             out.result(document)
             return Exit.WRONG_USE
-        if not yes and not Confirm.ask("Go live now?", console=out.text, default=False):
+        if not yes and not _agreed(out):
             out.say("Nothing was changed.")
             out.result(document)
             return Exit.NEEDS_A_PERSON
@@ -49,11 +50,20 @@ def go_live(settings: Settings, out: Out, *, yes: bool) -> Exit:
     return Exit.WELL if done.live_at is not None else Exit.NEEDS_A_PERSON
 
 
+def _agreed(out: Out) -> bool:
+    try:
+        return Confirm.ask("Go live now?", console=out.text, default=False)
+    except EOFError:  # the terminal was closed, or Ctrl-D
+        return False
+
+
 def _show(found: Preview, out: Out) -> None:
     out.say(
         f"Location {found.location_id}: {found.contacts} contacts carry {GUARD_TAG} because of us. "
         f"Taking it off takes {found.calls} calls; then the location is live."
     )
+    if found.others:
+        out.say(f"{len(found.others)} more carry it, but not from us, and keep it: {_ids(found.others)}.")
     out.say(
         f"From then on, workflows that leave {GUARD_TAG} out may start on these contacts, at their next change in GHL or "
         "through us. Workflows that you paused for the first load stay paused until you publish them; one that starts "
@@ -88,7 +98,7 @@ def _tell(done: WentLive, out: Out) -> None:
         out.say(f"Location {done.location_id} is live.")
 
 
-def _ids(ghl_ids: set[str]) -> str:
+def _ids(ghl_ids: Collection[str]) -> str:
     shown = sorted(ghl_ids)[:_SHOWN]
     more = len(ghl_ids) - len(shown)
     return ", ".join(shown) + (f" and {more} more (--json lists all)" if more else "")
@@ -105,6 +115,7 @@ def _document(found: Preview) -> dict[str, Any]:
         "mode": "quiet" if found.live_at is None else "live",
         "contacts": found.contacts,
         "calls": found.calls,
+        "others": list(found.others),
         "released": 0,
         "gone": [],
         "refused": {},

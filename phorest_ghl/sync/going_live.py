@@ -30,11 +30,16 @@ class NotReady(Exception):
 
 @dataclass(frozen=True)
 class Preview:
-    """What going live would do: contacts that still carry the tag because of us, and the calls that release them."""
+    """What going live would do: contacts that still carry the tag because of us, and the calls that release them.
+
+    `others` were last seen with the tag, but not from us: put on by hand, or come over with a contact that was merged in
+    GHL. They keep it.
+    """
 
     location_id: str
     contacts: int
     calls: int
+    others: tuple[str, ...]
     live_at: datetime | None
 
 
@@ -86,7 +91,16 @@ def _preview(connection: Connection, location_id: str) -> Preview:
         text("select live_at from ghl_locations where location_id = :location_id and mode = 'live'"),
         {"location_id": location_id},
     ).scalar_one_or_none()
-    return Preview(location_id, len(guarded), len(in_calls(guarded)), live_at)
+    others = connection.execute(
+        text("""select ghl_id from ghl_contacts
+                where location_id = :location_id and gone_at is null and tags ? :tag and not exists (
+                    select from guarded_contacts g
+                    where g.location_id = ghl_contacts.location_id and g.ghl_id = ghl_contacts.ghl_id
+                          and released_at is null)
+                order by ghl_id"""),
+        {"location_id": location_id, "tag": GUARD_TAG},
+    )
+    return Preview(location_id, len(guarded), len(in_calls(guarded)), tuple(row.ghl_id for row in others), live_at)
 
 
 def _require_ready(connection: Connection, location_id: str) -> None:

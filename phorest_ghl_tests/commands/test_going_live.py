@@ -44,6 +44,7 @@ def test_go_live_shows_asks_and_ends_the_quiet_once(rig: Rig, monkeypatch: pytes
     assert (shown["ok"], shown["contacts"], shown["calls"], shown["released"]) == (False, contacts, 1, 0)
 
     monkeypatch.setattr("phorest_ghl.commands.going_live._is_terminal", lambda: True)
+    assert call(answer="").exit_code == 1  # Ctrl-D
     declined = call(answer="n\n")
     assert declined.exit_code == 1
     assert f"{contacts} contacts carry {GUARD_TAG}" in declined.stdout

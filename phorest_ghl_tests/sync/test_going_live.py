@@ -34,10 +34,11 @@ def sent(rig: Rig) -> int:
 
 def test_s1_nobody_gets_a_message_until_the_first_change_after_go_live(rig: Rig) -> None:
     theirs = rig.make_contact(firstName="Theirs", phone="+353870000001", tags=[GUARD_TAG])["id"]
+    rig.sandbox.control("POST", "/clock", {"advance_s": 2})  # past search's lag
     rig.run()
     ours = tagged(rig) - {theirs}
     shown = preview(rig.engine, location(rig))
-    assert (shown.contacts, shown.calls, shown.live_at) == (len(ours), 1, None)
+    assert (shown.contacts, shown.calls, shown.others, shown.live_at) == (len(ours), 1, (theirs,), None)
     before = len(rig.sandbox.truth("automations"))
     done = going_live(rig)
     assert (done.released, done.gone, done.refused) == (len(ours), set(), {})
