@@ -145,7 +145,7 @@ class Runtime:
     def _ghl_session(self) -> ApiSession:
         settings = self.settings
         settings.require(*GHL_NAMES)
-        limits = _ghl_limits(settings)
+        limits = ghl_limits(settings)
         budget = self._budget(f"ghl:{settings.ghl_location_id}", limits)
         return self._parts.enter_context(_ghl_session(settings, budget, limits, self._retry))
 
@@ -180,7 +180,7 @@ class Unpaced:
         """Raises SettingsError."""
         settings = self.settings
         settings.require(*GHL_NAMES)
-        session = _ghl_session(settings, UnlimitedBudget(), _ghl_limits(settings), self._retry)
+        session = _ghl_session(settings, UnlimitedBudget(), ghl_limits(settings), self._retry)
         version = ApiVersion(settings.ghl_api_version)
         return GhlReader(self._parts.enter_context(session), str(settings.ghl_location_id), version)
 
@@ -193,7 +193,8 @@ def _phorest_limits(settings: Settings) -> Limits:
     return Limits(requests=settings.phorest_requests_per_second, window_s=1.0, share=1.0, daily=None)
 
 
-def _ghl_limits(settings: Settings) -> Limits:
+def ghl_limits(settings: Settings) -> Limits:
+    """GHL's quota and our part of it, as the settings have them."""
     return Limits(
         requests=settings.ghl_rate_limit,
         window_s=settings.ghl_rate_window_s,

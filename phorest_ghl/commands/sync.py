@@ -40,8 +40,14 @@ def show_plan(made: Plan, prepared: Prepared, settings: Settings, out: Out, *, v
     document = reports.plan_document(made, prepared, settings)
     out.text.print(reports.plan_table(made))
     if made.changes:
-        out.text.print(reports.changes_table(made, values=values, shown=shown))
-    out.say(f"{made.requests} requests: about {_duration(document['minutes'])} at this location's budget.")
+        out.text.print(reports.changes_table(made, values=values, most=shown))
+    if document["overwrites"]:
+        out.text.print(reports.overwrites_table(made, values=values, most=shown))
+    days = document["days"]
+    out.say(
+        f"{document['requests']} requests: about {_duration(document['minutes'])} at this location's budget"
+        f"{f', spread over {days} days by its daily quota' if days > 1 else ''}."
+    )
     for guard in document["guards"]:
         out.say(f"An apply would be refused: {guard}.")
 
