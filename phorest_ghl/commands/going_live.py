@@ -59,11 +59,11 @@ def _agreed(out: Out) -> bool:
 
 def _show(found: Preview, out: Out) -> None:
     out.say(
-        f"Location {found.location_id}: {found.contacts} contacts carry {GUARD_TAG} because of us. "
-        f"Taking it off takes {found.calls} calls; then the location is live."
+        f"Location {found.location_id}: contacts that carry {GUARD_TAG} because of us: {found.contacts}. "
+        f"Requests that take it off: {found.calls}. Then the location is live."
     )
     if found.others:
-        out.say(f"{len(found.others)} more carry it, but not from us, and keep it: {_ids(found.others)}.")
+        out.say(f"Contacts that carry it, but not from us, and keep it: {_ids(found.others)}.")
     out.say(
         f"From then on, workflows that leave {GUARD_TAG} out may start on these contacts, at their next change in GHL or "
         "through us. Workflows that you paused for the first load stay paused until you publish them; one that starts "
@@ -82,9 +82,9 @@ def _carry_out(engine: Engine, ghl: GhlClient, out: Out) -> WentLive:
 
 
 def _tell(done: WentLive, out: Out) -> None:
-    out.say(f"{done.released} contacts were released.")
+    out.say(f"Contacts released: {done.released}.")
     if done.gone:
-        out.say(f"{len(done.gone)} contacts no longer exist in GHL: {_ids(done.gone)}.")
+        out.say(f"Contacts that no longer exist in GHL: {_ids(done.gone)}.")
     for ghl_id, message in sorted(done.refused.items())[:_SHOWN]:
         out.say(f"Contact {ghl_id} still carries the tag: {message}.")
     if len(done.refused) > _SHOWN:

@@ -119,8 +119,8 @@ def _require_ready(connection: Connection, location_id: str) -> None:
     if unsettled:
         named = ", ".join(unsettled[:_SHOWN]) + (" and others" if len(unsettled) > _SHOWN else "")
         raise NotReady(
-            f"{len(unsettled)} creates in location {location_id} are not settled: whether GHL made them is not known "
-            f"(Phorest {named}). Run `phorest-ghl sync clients`, which looks them up, and go live then."
+            f"Location {location_id} has creates that are not settled: whether GHL made the contacts of these Phorest "
+            f"clients is not known: {named}. Run `phorest-ghl sync clients`, which looks them up, and go live then."
         )
 
 

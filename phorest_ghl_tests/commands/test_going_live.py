@@ -47,7 +47,7 @@ def test_go_live_shows_asks_and_ends_the_quiet_once(rig: Rig, monkeypatch: pytes
     assert call(answer="").exit_code == 1  # Ctrl-D
     declined = call(answer="n\n")
     assert declined.exit_code == 1
-    assert f"{contacts} contacts carry {GUARD_TAG}" in declined.stdout
+    assert f"carry {GUARD_TAG} because of us: {contacts}." in declined.stdout
     assert "may start" in declined.stdout
     assert (tagged(rig), rig.rows("select mode from ghl_locations")) == (contacts, [{"mode": "quiet"}])
 
