@@ -10,13 +10,13 @@ from typing import Any
 
 from phorest_ghl.sandbox import control_bodies as bodies
 from phorest_ghl.sandbox.control_bodies import body_of, check_row
-from phorest_ghl.sandbox.faults import Faults
+from phorest_ghl.sandbox.faults import Fault, Faults
 from phorest_ghl.sandbox.live import Live
 from phorest_ghl.sandbox.observed import Observed
 from phorest_ghl.sandbox.page import page
 from phorest_ghl.sandbox.people_acts import PeopleActs
 from phorest_ghl.sandbox.router import Route, Router
-from phorest_ghl.sandbox.store import Row
+from phorest_ghl.sandbox.store import Row, as_row
 from phorest_ghl.sandbox.wire import Refusal, Reply, Request
 from phorest_ghl.sandbox.world import World, as_lines
 
@@ -63,6 +63,7 @@ class Control:
             ("POST", "/live", self._live),
             ("PATCH", "/phorest/{kind}", self._patch_many),
             ("POST", "/ghl/contacts/{id}/merge", self._merge),
+            ("POST", "/ghl/contacts/{id}/dnd", self._set_dnd),
             ("GET", "/phorest/{kind}", lambda _, ids: self._truth("phorest", ids[0])),
             ("GET", "/ghl/{kind}", lambda _, ids: self._truth("ghl", ids[0])),
             ("PATCH", "/phorest/{kind}/{id}", self._patch("phorest")),
@@ -70,6 +71,7 @@ class Control:
             ("DELETE", "/phorest/{kind}/{id}", self._delete("phorest")),
             ("DELETE", "/ghl/{kind}/{id}", self._delete("ghl")),
             ("POST", "/ghl/contacts", self._new_contact),
+            ("POST", "/ghl/fields", self._new_field),
         )
 
     def answer(self, request: Request) -> Reply:
@@ -96,6 +98,13 @@ class Control:
         row = store.rows[key]
         store.remove(key)
         store.put(key, row)
+
+    def opt_out(self, found: tuple[Route, Sequence[str]] | None, reply: Reply | None, fault: Fault) -> None:
+        """The person whom a request is about opts out beside it; of a new contact, once it is there."""
+        made = ((as_row(reply.content) if reply else None) or {}).get("contact", {}).get("id")
+        key = made or (found[1][0] if found and found[1] else "")
+        if key in self.world.contacts:
+            self.acts.set_dnd(key, {fault.channel: fault.status}, {"message": "asked at the desk"})
 
     # --- the truth --------------------------------------------------------------------------------------------------
 
@@ -223,6 +232,17 @@ class Control:
         values = body_of(request)
         check_row(self.world.contacts, values)
         return Reply(201, self.acts.new_contact(values))
+
+    def _new_field(self, request: Request, ids: Sequence[str]) -> Reply:
+        """`{"name": …, "dataType": …, "options": […]}`: a custom field that a person made."""
+        del ids
+        return Reply(201, self.acts.new_field(body_of(request, bodies.FIELD)))
+
+    def _set_dnd(self, request: Request, ids: Sequence[str]) -> Reply:
+        """`{"channels": {"SMS": "permanent"}, "message": "STOP"}`: a person sets channels, the others stay as they are."""
+        wish = body_of(request, bodies.DND)
+        note = {name: wish[name] for name in ("message", "code") if name in wish}
+        return Reply(200, self.acts.set_dnd(ids[0], wish["channels"], note))
 
     def _merge(self, request: Request, ids: Sequence[str]) -> Reply:
         return Reply(200, self.acts.merge_contacts(ids[0], body_of(request, bodies.MERGE)["into"]))

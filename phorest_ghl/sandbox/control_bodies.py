@@ -30,10 +30,13 @@ _MOMENT = w.text_like(
 _URL = w.text_like("a web address", lambda text: text.startswith(("http://", "https://")))
 _TIME = w.text_like("a local time such as 09:00:00.000", _LOCAL_TIME.fullmatch)
 
+CHANNELS = ("Call", "Email", "SMS", "WhatsApp", "GMB", "FB", "RCS")
+
 FAULT: w.Shape = {
     **dict.fromkeys(["api", "route"], w.STR), "kind": w.STR.needed(), "after_commit": w.BOOL,
     "count": w.number(0, 1_000_000, whole=True), "rate": replace(w.number(0, 1), nullable=True),
-    "ms": w.number(0, 3_600_000), "retry_after": _TEXT_OR_NUMBER,
+    "ms": w.number(0, 3_600_000), "retry_after": _TEXT_OR_NUMBER, "channel": w.choice(*CHANNELS),
+    "status": w.choice("active", "permanent"),
 }  # fmt: skip
 CLOCK: w.Shape = {"advance_s": w.number(0, LONGEST_S), "set": w.STR}
 LIVE: w.Shape = {
@@ -49,9 +52,8 @@ MERGE: w.Shape = {"into": w.STR.needed()}
 MANY: w.Shape = {"set": w.OBJECT.needed(), "ids": replace(w.STRINGS, nullable=True)}
 
 _DND = w.nested(status=w.choice("active", "inactive", "permanent").needed(), message=w.STR, code=w.STR)
-_CHANNELS = ("Call", "Email", "SMS", "WhatsApp", "GMB", "FB", "RCS")
 DND: w.Shape = {
-    "channels": w.nested(**dict.fromkeys(_CHANNELS, w.choice("active", "inactive", "permanent"))).needed(),
+    "channels": w.nested(**dict.fromkeys(CHANNELS, w.choice("active", "inactive", "permanent"))).needed(),
     "message": w.STR, "code": w.STR,
 }  # fmt: skip
 FIELD: w.Shape = {
@@ -63,7 +65,7 @@ CONTACT: w.Shape = {
     **dict.fromkeys(["postalCode", "website", "timezone", "companyName", "source", "assignedTo"], w.STR_OR_NULL),
     **dict.fromkeys(["businessId", "gender"], w.STR_OR_NULL), "dateOfBirth": replace(_DAY, nullable=True),
     **dict.fromkeys(["tags", "additionalEmails", "additionalPhones", "followers"], w.STRINGS), "customFields": w.OBJECT,
-    "type": w.STR, "dnd": w.BOOL, "dndSettings": w.nested(**dict.fromkeys(_CHANNELS, _DND)),
+    "type": w.STR, "dnd": w.BOOL, "dndSettings": w.nested(**dict.fromkeys(CHANNELS, _DND)),
     "inboundDndSettings": w.nested(all=w.nested(status=w.choice("active", "inactive").needed(), message=w.STR)),
 }  # fmt: skip
 _CLIENT: w.Shape = {

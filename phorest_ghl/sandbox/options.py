@@ -20,8 +20,8 @@ MOST_CLIENTS = 150_000
 
 _LIMITS: Mapping[str, tuple[float, float]] = {
     "phorest_stale_status": (400, 499), "phorest_appointment_max_size": (1, 1_000),
-    **dict.fromkeys(["phorest_rate_max", "ghl_rate_max"], (0, 1_000_000)),
-    **dict.fromkeys(["phorest_rate_window_s", "ghl_rate_window_s"], (0.001, 3_600)), "ghl_daily_max": (0, 10_000_000),
+    **dict.fromkeys(["phorest_rate_max", "ghl_rate_max"], (0, 1_000_000_000)),
+    **dict.fromkeys(["phorest_rate_window_s", "ghl_rate_window_s"], (0.001, 3_600)), "ghl_daily_max": (0, 1_000_000_000),
     **dict.fromkeys(["phorest_reserved_ttl_s", "phorest_export_seconds", "ghl_webhook_retry_s"], (0, _DAY_S)),
     **dict.fromkeys(["ghl_search_lag_s", "ghl_dedupe_lag_s"], (0, _DAY_S)), "ghl_event_range_days": (0, 3_660),
     "ghl_webhook_retries": (0, 100),
@@ -84,6 +84,9 @@ class Switches:
     ghl_allow_duplicate_contact: bool = False
     ghl_unique_identifiers: list[str] = field(default_factory=lambda: ["email", "phone"])
     ghl_identifiers_shown: bool = True
+    ghl_allow_duplicate_shown: bool = True
+    ghl_put_clash: Literal["rejected", "dropped"] = "rejected"
+    ghl_dnd_filters: bool = True
     ghl_dnd_in_write_answers: bool = True
     ghl_permanent_omitted: Literal["rejected", "kept"] = "rejected"
     ghl_create_fires_tag_added: bool = True
