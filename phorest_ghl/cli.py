@@ -195,7 +195,7 @@ def dev(port: Annotated[int, typer.Option(help="Port of Dagster's UI.")] = 3000)
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="import or budget.")],
+    name: Annotated[str, typer.Argument(help="import, budget or shared-budget.")],
     clients: Annotated[int | None, typer.Option(help="Clients to import, where that is its size.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Rounds of every contender.")] = None,
     requests: Annotated[int | None, typer.Option(help="Requests to send, where that is its size.")] = None,
