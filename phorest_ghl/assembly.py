@@ -19,12 +19,14 @@ from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.migrate import upgrade
 from phorest_ghl.ghl.client import GhlClient, GhlReader, private_token
 from phorest_ghl.ghl.versions import ApiVersion
-from phorest_ghl.http.budget import Limits
+from phorest_ghl.http.budget import Budget, Limits, UnlimitedBudget
 from phorest_ghl.http.budget_postgres import PostgresBudget
 from phorest_ghl.http.retry import RetryPolicy
 from phorest_ghl.http.session import ApiSession
 from phorest_ghl.phorest.client import PhorestClient, basic_auth
-from phorest_ghl.settings import Settings, SettingsError
+from phorest_ghl.phorest.importer import Importer
+from phorest_ghl.phorest.retention import Retention
+from phorest_ghl.settings import Settings, SettingsError, kept_days
 
 DATABASE = "phorest_ghl"
 DAGSTER_DATABASE = "dagster"
@@ -105,15 +107,28 @@ class Runtime:
         """A client of the business, paced with everybody who uses its credential. Raises SettingsError."""
         settings = self.settings
         settings.require(*PHOREST_NAMES)
-        limits = Limits(requests=settings.phorest_requests_per_second, window_s=1.0, share=1.0, daily=None)
-        session = ApiSession(
-            api="phorest",
-            base_url=str(settings.phorest_api_base_url),
-            auth=basic_auth(str(settings.phorest_client_id), settings.secret("PHOREST_CLIENT_SECRET")),
-            budget=self._budget(f"phorest:{settings.phorest_business_id}", limits),
-            retry=replace(self._retry, window_s=limits.window_s),
+        limits = _phorest_limits(settings)
+        budget = self._budget(f"phorest:{settings.phorest_business_id}", limits)
+        session = self._parts.enter_context(_phorest_session(settings, budget, limits, self._retry))
+        return PhorestClient(session, str(settings.phorest_business_id))
+
+    def importer(self, batch_id: str) -> Importer:
+        """An importer of the business for one run, with the branches and times that the settings name. Raises SettingsError."""
+        return Importer(
+            self.engine,
+            self.phorest(),
+            self.keyring(),
+            batch_id=batch_id,
+            time_mode=self.settings.phorest_appointment_time_mode,
+            branch_ids=self.settings.branch_ids,
         )
-        return PhorestClient(self._parts.enter_context(session), str(settings.phorest_business_id))
+
+    def retention(self) -> Retention:
+        """How long the settings keep what is over."""
+        settings = self.settings
+        return Retention.of_days(
+            kept_days(settings.phorest_keep_versions_days), kept_days(settings.phorest_keep_tombstones_days)
+        )
 
     def ghl(self) -> GhlClient:
         """A client of the location with write verbs: for apply alone. Raises SettingsError."""
@@ -130,20 +145,9 @@ class Runtime:
     def _ghl_session(self) -> ApiSession:
         settings = self.settings
         settings.require(*GHL_NAMES)
-        limits = Limits(
-            requests=settings.ghl_rate_limit,
-            window_s=settings.ghl_rate_window_s,
-            share=settings.ghl_budget_share,
-            daily=settings.ghl_daily_limit,
-        )
-        session = ApiSession(
-            api="ghl",
-            base_url=settings.ghl_api_base_url,
-            auth=private_token(settings.secret("GHL_PRIVATE_TOKEN")),
-            budget=self._budget(f"ghl:{settings.ghl_location_id}", limits),
-            retry=replace(self._retry, window_s=limits.window_s),
-        )
-        return self._parts.enter_context(session)
+        limits = ghl_limits(settings)
+        budget = self._budget(f"ghl:{settings.ghl_location_id}", limits)
+        return self._parts.enter_context(_ghl_session(settings, budget, limits, self._retry))
 
     def _version(self) -> ApiVersion:
         return ApiVersion(self.settings.ghl_api_version)
@@ -155,6 +159,68 @@ class Runtime:
         budget = PostgresBudget(dsn, key, limits)
         self._parts.callback(budget.close)
         return budget
+
+
+class Unpaced:
+    """Readers of both sides for a few requests without a database, and so without the budget that it holds."""
+
+    def __init__(self, settings: Settings, *, retry: RetryPolicy) -> None:
+        self.settings = settings
+        self._retry = retry
+        self._parts = ExitStack()
+
+    def phorest(self) -> PhorestClient:
+        """Raises SettingsError."""
+        settings = self.settings
+        settings.require(*PHOREST_NAMES)
+        session = _phorest_session(settings, UnlimitedBudget(), _phorest_limits(settings), self._retry)
+        return PhorestClient(self._parts.enter_context(session), str(settings.phorest_business_id))
+
+    def ghl_reader(self) -> GhlReader:
+        """Raises SettingsError."""
+        settings = self.settings
+        settings.require(*GHL_NAMES)
+        session = _ghl_session(settings, UnlimitedBudget(), ghl_limits(settings), self._retry)
+        version = ApiVersion(settings.ghl_api_version)
+        return GhlReader(self._parts.enter_context(session), str(settings.ghl_location_id), version)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._parts.close()
+
+
+def _phorest_limits(settings: Settings) -> Limits:
+    return Limits(requests=settings.phorest_requests_per_second, window_s=1.0, share=1.0, daily=None)
+
+
+def ghl_limits(settings: Settings) -> Limits:
+    """GHL's quota and our part of it, as the settings have them."""
+    return Limits(
+        requests=settings.ghl_rate_limit,
+        window_s=settings.ghl_rate_window_s,
+        share=settings.ghl_budget_share,
+        daily=settings.ghl_daily_limit,
+    )
+
+
+def _phorest_session(settings: Settings, budget: Budget, limits: Limits, retry: RetryPolicy) -> ApiSession:
+    return ApiSession(
+        api="phorest",
+        base_url=str(settings.phorest_api_base_url),
+        auth=basic_auth(str(settings.phorest_client_id), settings.secret("PHOREST_CLIENT_SECRET")),
+        budget=budget,
+        retry=replace(retry, window_s=limits.window_s),
+    )
+
+
+def _ghl_session(settings: Settings, budget: Budget, limits: Limits, retry: RetryPolicy) -> ApiSession:
+    return ApiSession(
+        api="ghl",
+        base_url=settings.ghl_api_base_url,
+        auth=private_token(settings.secret("GHL_PRIVATE_TOKEN")),
+        budget=budget,
+        retry=replace(retry, window_s=limits.window_s),
+    )
 
 
 @contextmanager

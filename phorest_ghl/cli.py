@@ -21,6 +21,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+review_app = typer.Typer(invoke_without_command=True)
+app.add_typer(review_app, name="review")
+# Phorest's ids may begin with a hyphen (facts/phorest-api §2.4), and none of ours is an option.
+_TAKES_IDS = {"ignore_unknown_options": True}
+
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 _ENTITIES = ("clients",)
 Entity = Annotated[str, typer.Argument(help=f"What to sync: {', '.join(_ENTITIES)}.")]
@@ -109,12 +114,75 @@ def sync(
     )
 
 
+@app.command("go-live")
+def go_live(
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """End the quiet of the first load: take the tag phorest:backfill off our contacts, so that workflows may start."""
+    from phorest_ghl.commands.going_live import go_live as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), yes=yes))
+
+
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show the last runs, the location's state, and what waits for a person."""
     from phorest_ghl.commands.sync import status as command  # noqa: PLC0415 - commands load only what they need
 
     _leave(lambda: command(_settings(), Out(as_json=as_json)))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check settings, database, Phorest, GoHighLevel and the budget, with what to do about each red line."""
+    from phorest_ghl.commands.doctor import doctor as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(Out(as_json=as_json)))
+
+
+@review_app.callback()
+def review(
+    context: typer.Context,
+    values: Annotated[
+        bool, typer.Option(help="Show the names and addresses of both sides, which are personal.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what waits for a person, and answer: accept, refuse or recreate."""
+    from phorest_ghl.commands.review import show  # noqa: PLC0415 - commands load only what they need
+
+    if context.invoked_subcommand is None:
+        _leave(lambda: show(_settings(), Out(as_json=as_json), values=values))
+
+
+@review_app.command(context_settings=_TAKES_IDS)
+def accept(
+    what: Annotated[str, typer.Argument(help="adoption, identity or opt-in.")],
+    client: Annotated[str, typer.Argument(help="The client's Phorest id; for opt-ins also: all.")],
+    as_json: Json = False,
+) -> None:
+    """Take the contact that waits, let Phorest's values win on it, or let channels open that waited."""
+    _answer(f"accept {what}", client, as_json=as_json)
+
+
+@review_app.command(context_settings=_TAKES_IDS)
+def refuse(
+    what: Annotated[str, typer.Argument(help="adoption.")],
+    client: Annotated[str, typer.Argument(help="The client's Phorest id.")],
+    as_json: Json = False,
+) -> None:
+    """The contact is somebody else's: do not ask again while both sides stay as they are."""
+    _answer(f"refuse {what}", client, as_json=as_json)
+
+
+@review_app.command(context_settings=_TAKES_IDS)
+def recreate(
+    client: Annotated[str, typer.Argument(help="The client's Phorest id.")],
+    as_json: Json = False,
+) -> None:
+    """Make a contact again that is gone from GHL."""
+    _answer("recreate", client, as_json=as_json)
 
 
 @app.command()
@@ -127,7 +195,7 @@ def dev(port: Annotated[int, typer.Option(help="Port of Dagster's UI.")] = 3000)
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="import or budget.")],
+    name: Annotated[str, typer.Argument(help="import, budget or shared-budget.")],
     clients: Annotated[int | None, typer.Option(help="Clients to import, where that is its size.")] = None,
     rounds: Annotated[int | None, typer.Option(help="Rounds of every contender.")] = None,
     requests: Annotated[int | None, typer.Option(help="Requests to send, where that is its size.")] = None,
@@ -181,6 +249,15 @@ def main() -> None:
 
 def _settings() -> Settings:
     return load_settings()
+
+
+def _answer(words: str, client: str, *, as_json: bool) -> None:
+    from phorest_ghl.commands.review import KINDS, decide  # noqa: PLC0415 - commands load only what they need
+
+    if words not in KINDS:
+        sys.stderr.write(f"There is nothing to {words}. There is: {', '.join(KINDS)}.\n")
+        raise typer.Exit(Exit.WRONG_USE)
+    _leave(lambda: decide(_settings(), Out(as_json=as_json), kind=KINDS[words], client=client))
 
 
 def _known(entity: str) -> None:

@@ -24,6 +24,13 @@ _SLUG = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _OURS = ("PHOREST_", "GHL_", "SALON", "DATABASE_URL", "DAGSTER_DATABASE_URL")
 """A name that begins so and that no setting has is misspelt; other names in the environment are not ours to judge."""
 
+IMPORT_TABLES = (
+    "phorest_branches", "phorest_client_categories", "phorest_clients", "phorest_staff", "phorest_service_categories",
+    "phorest_services", "phorest_products", "phorest_appointments", "phorest_purchases",
+)  # fmt: skip
+"""Tables that a time of keeping can be set for, named here so that reading settings loads no table; a test compares."""
+_KEPT = re.compile(r"(?:(?P<table>\w+)=)?(?P<days>\d{1,5}|forever)")
+
 Section = Literal["Phorest", "GoHighLevel", "Salon", "Database", "Keys", "Pace"]
 
 
@@ -62,7 +69,11 @@ class Settings(BaseModel):
         default=None,
     )
     phorest_branch_id: Text = _setting(
-        "Phorest", "Id of the main branch; empty for all branches", example="9c0-bZ2yQ3uHkL5wT_1fSw", default=None
+        "Phorest",
+        "Id of the branch, or ids with commas between, whose staff, services, products, appointments and sales are read; "
+        "empty for all branches",
+        example="9c0-bZ2yQ3uHkL5wT_1fSw",
+        default=None,
     )
     phorest_client_id: Text = _setting(
         "Phorest",
@@ -73,6 +84,13 @@ class Settings(BaseModel):
     )
     phorest_client_secret: Secret = _setting(
         "Phorest", "Password of the API user", where="Phorest's email that granted access", default=None
+    )
+    phorest_appointment_time_mode: Literal["branch_local", "utc"] = _setting(
+        "Phorest",
+        "What the times of appointments are that Phorest sends: branch_local, the clock on the branch's wall, or utc",
+        example="branch_local",
+        where="compare a summer appointment on Phorest's screen with phorest_appointments",
+        default="branch_local",
     )
     ghl_api_base_url: str = _setting(
         "GoHighLevel", "Base URL of the GoHighLevel API", example="https://services.leadconnectorhq.com",
@@ -126,6 +144,18 @@ class Settings(BaseModel):
         "Folder of the embedded server and of Dagster's files",
         example=".phorest-ghl",
         default=Path(".phorest-ghl"),
+    )
+    phorest_keep_versions_days: str = _setting(
+        "Database",
+        "Days that rows of Phorest are kept as they were before they changed; then tables with a time of their own",
+        example="400, phorest_clients=90, phorest_purchases=forever",
+        default="400",
+    )
+    phorest_keep_tombstones_days: str = _setting(
+        "Database",
+        "Days that rows are kept which Phorest no longer has; then tables with a time of their own",
+        example="730, phorest_appointments=forever",
+        default="730",
     )
     phorest_ghl_hash_key: Secret = _setting(
         "Keys",
@@ -186,6 +216,17 @@ class Settings(BaseModel):
             raise ValueError("should be a name of the tz database" + (f"; did you mean {near[0]}?" if near else ""))
         return value
 
+    @field_validator("phorest_keep_versions_days", "phorest_keep_tombstones_days")
+    @classmethod
+    def _kept(cls, value: str) -> str:
+        kept_days(value)
+        return value
+
+    @property
+    def branch_ids(self) -> tuple[str, ...]:
+        """The branches that are read; none for all of them."""
+        return tuple(part.strip() for part in (self.phorest_branch_id or "").split(",") if part.strip())
+
     @property
     def zone(self) -> ZoneInfo:
         """The salon's time zone."""
@@ -239,6 +280,31 @@ def business_url(value: str) -> str:
     if path != _BUSINESS_PATH:
         raise ValueError(f"should end in {_BUSINESS_PATH}")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def kept_days(value: str) -> dict[str, int | None]:
+    """Days by import table, None for ever, from `400` or `400, phorest_clients=90, phorest_purchases=forever`.
+
+    Raises ValueError where a table is misspelt or there is no number for the others.
+    """
+    found: dict[str, int | None] = {}
+    for part in filter(None, re.split(r"[\s,]+", value)):
+        match = _KEPT.fullmatch(part)
+        if match is None or match["days"].strip("0") == "":
+            raise ValueError(
+                "should be days (1 or more) or forever, then table=days for tables with a time of their own"
+            )
+        table = match["table"] or ""
+        if table and table not in IMPORT_TABLES:
+            near = difflib.get_close_matches(table, IMPORT_TABLES, n=1)
+            raise ValueError("names a table that is not imported" + (f"; did you mean {near[0]}?" if near else ""))
+        if table in found:
+            raise ValueError(f"says twice how long {table or 'everything else'} is kept")
+        found[table] = None if match["days"] == "forever" else int(match["days"])
+    if "" not in found:
+        raise ValueError("should begin with the days for all tables that have no time of their own")
+    others = found.pop("")
+    return {**dict.fromkeys(IMPORT_TABLES, others), **found}
 
 
 def env_example() -> str:

@@ -41,6 +41,9 @@ FORBIDDEN = [
     ("sandbox", "import dagster"),
     ("defs", "from phorest_ghl.sandbox.server import SandboxServer"),
     ("defs", "from __future__ import annotations"),
+    ("doctor", "import dagster"),
+    ("doctor", "import httpx"),
+    ("doctor", "from phorest_ghl.sandbox.server import SandboxServer"),
     ("commands", "import dagster"),
     ("", "from phorest_ghl.sandbox.server import SandboxServer"),
 ]

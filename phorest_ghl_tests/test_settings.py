@@ -4,7 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from phorest_ghl.settings import SettingsError, business_url, env_example, load_settings, names
+from phorest_ghl.phorest.local_time import TimeMode
+from phorest_ghl.phorest.retention import TABLES
+from phorest_ghl.settings import (
+    IMPORT_TABLES,
+    Settings,
+    SettingsError,
+    business_url,
+    env_example,
+    kept_days,
+    load_settings,
+    names,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 URL = "https://api-gateway-eu.phorest.com/third-party-api-server/api/business"
@@ -75,6 +86,12 @@ def test_a_sandbox_on_this_machine_may_speak_plain_http() -> None:
         ("GHL_BUDGET_SHARE", "1", "Input should be less than or equal to 0.98"),
         ("GHL_BUDGET_SHARE", "0", "Input should be greater than 0"),
         ("PHOREST_REQUESTS_PER_SECOND", "1000000", "Input should be less than or equal to 10000"),
+        ("PHOREST_APPOINTMENT_TIME_MODE", "local", "Input should be 'branch_local' or 'utc'"),
+        ("PHOREST_KEEP_VERSIONS_DAYS", "a year", "should be days (1 or more) or forever, then table=days"),
+        ("PHOREST_KEEP_VERSIONS_DAYS", "0", "should be days (1 or more) or forever, then table=days"),
+        ("PHOREST_KEEP_VERSIONS_DAYS", "phorest_clients=9", "should begin with the days for all tables that have no"),
+        ("PHOREST_KEEP_TOMBSTONES_DAYS", "7, phorest_clinets=9", "names a table that is not imported; did you mean ph"),
+        ("PHOREST_KEEP_TOMBSTONES_DAYS", "7 8", "says twice how long everything else is kept"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_it_should_be(name: str, value: str, sentence: str) -> None:
@@ -144,6 +161,22 @@ def test_a_secret_that_is_in_the_wrong_place_is_not_repeated_in_the_complaint() 
     said = problem(GHL_RATE_LIMIT="pit-11111111-secret", PHOREST_CLIENT_ID="hunter2", PHOREST_API_BASE_URL="hunter2")
     assert "pit-1111" not in said
     assert "hunter2" not in said
+
+
+def test_how_long_what_is_over_is_kept_is_a_number_for_all_tables_and_one_for_some() -> None:
+    days = kept_days("400, phorest_clients=90 phorest_purchases=forever")
+    assert (days["phorest_clients"], days["phorest_purchases"], days["phorest_staff"]) == (90, None, 400)
+    assert set(days) == set(IMPORT_TABLES) == set(TABLES), "each import table, and the settings know them all"
+
+
+def test_the_time_modes_are_those_that_the_import_knows() -> None:
+    field = Settings.model_fields["phorest_appointment_time_mode"]
+    assert field.annotation == TimeMode
+
+
+def test_branches_are_one_or_several_or_all() -> None:
+    assert load_settings({"PHOREST_BRANCH_ID": " one, two ,"}, None).branch_ids == ("one", "two")
+    assert load_settings({}, None).branch_ids == ()
 
 
 def test_env_example_is_in_step_with_the_settings() -> None:

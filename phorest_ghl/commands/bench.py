@@ -15,7 +15,13 @@ from rich.table import Table
 from benchmarks.report import BenchError, Figure, Options, Report, Say
 from phorest_ghl.commands.console import Exit, Out, run
 
-MODULES = MappingProxyType({"import": "benchmarks.import_clients", "budget": "benchmarks.budget"})
+MODULES = MappingProxyType(
+    {
+        "import": "benchmarks.import_clients",
+        "budget": "benchmarks.budget",
+        "shared-budget": "benchmarks.shared_budget",
+    }
+)
 """The benchmarks there are, by name; imported when asked for, since they bring what the product does not need."""
 
 

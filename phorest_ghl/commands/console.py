@@ -12,18 +12,9 @@ from enum import IntEnum
 import orjson
 import structlog
 from rich.console import Console
-from sqlalchemy.exc import OperationalError
 
-from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError
-from phorest_ghl.db.keyed import KeyMismatch
-from phorest_ghl.http.budget_postgres import BudgetUnavailableError
-from phorest_ghl.http.errors import ApiError, Category
+from phorest_ghl.cures import MET, Cure, cure_of, sentence
 from phorest_ghl.http.redaction import redact_event
-from phorest_ghl.phorest.pages import MalformedPage
-from phorest_ghl.settings import SettingsError
-from phorest_ghl.sync.clients import NotConfirmed, NotImported
-from phorest_ghl.sync.consent import ConsentNotHonoured
-from phorest_ghl.sync.registry import ForeignField
 
 
 class Exit(IntEnum):
@@ -35,13 +26,13 @@ class Exit(IntEnum):
     UNREACHABLE = 3
 
 
-_WRONG_USE = (SettingsError, DatabaseUrlError, KeyMismatch)
-_NEEDS_A_PERSON = (NotConfirmed, NotImported, ConsentNotHonoured, ForeignField, MalformedPage)
-_UNREACHABLE = (DatabaseUnreachable, BudgetUnavailableError)
-_REMOTE_AWAY = frozenset({Category.UNREACHABLE, Category.TRANSIENT, Category.RATE_LIMITED, Category.QUOTA_EXHAUSTED})
-_REMOTE_SETUP = frozenset({Category.AUTH, Category.SCOPE, Category.FORBIDDEN, Category.WRONG_REGION, Category.GONE})
-
-
+_EXITS = {
+    Cure.SETUP: Exit.WRONG_USE,
+    Cure.PERSON: Exit.NEEDS_A_PERSON,
+    Cure.REPEAT: Exit.NEEDS_A_PERSON,
+    Cure.RETURN: Exit.UNREACHABLE,
+    Cure.TOMORROW: Exit.UNREACHABLE,
+}
 _WIDTH = 120
 
 
@@ -99,21 +90,11 @@ def run(command: Callable[[], Exit]) -> Exit:
     except KeyboardInterrupt:
         sys.stderr.write("Stopped. What was done is in the journal; the next run goes on from there.\n")
         return Exit.NEEDS_A_PERSON
-    except (ApiError, *_WRONG_USE, *_NEEDS_A_PERSON, *_UNREACHABLE) as error:
-        sys.stderr.write(f"{error}\n")
+    except MET as error:
+        sys.stderr.write(f"{sentence(error)}\n")
         return exit_code(error)
-    except OperationalError as error:
-        reason = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
-        sys.stderr.write(f"PostgreSQL ended the connection ({reason}). Start it again, then repeat the command.\n")
-        return Exit.UNREACHABLE
 
 
-def exit_code(error: BaseException) -> Exit:
+def exit_code(error: Exception) -> Exit:
     """The exit code that an error stands for."""
-    if isinstance(error, ApiError):
-        if error.category in _REMOTE_AWAY:
-            return Exit.UNREACHABLE
-        return Exit.WRONG_USE if error.category in _REMOTE_SETUP else Exit.NEEDS_A_PERSON
-    if isinstance(error, _WRONG_USE):
-        return Exit.WRONG_USE
-    return Exit.UNREACHABLE if isinstance(error, _UNREACHABLE) else Exit.NEEDS_A_PERSON
+    return _EXITS[cure_of(error)]

@@ -8,37 +8,18 @@ from typing import Any
 
 from rich.table import Table
 
-from phorest_ghl.ghl.fields import PHOREST_ID, Facet
-from phorest_ghl.http.redaction import mask
+from phorest_ghl.assembly import ghl_limits
 from phorest_ghl.settings import Settings
+from phorest_ghl.sync import plan_summary
 from phorest_ghl.sync.clients import Prepared
-from phorest_ghl.sync.plan import FieldDiff, Plan, PlannedChange
+from phorest_ghl.sync.plan import Plan
+from phorest_ghl.sync.plan_document import document, guards, shown
 from phorest_ghl.sync.summary import RunResult
 
 
 def plan_document(plan: Plan, prepared: Prepared, settings: Settings, *, values: bool = False) -> dict[str, Any]:
-    """A plan as JSON: `minutes` at the location's budget, `days` by its daily quota, `changes` with every field."""
-    per_second = settings.ghl_budget_share * settings.ghl_rate_limit / settings.ghl_rate_window_s
-    creates = plan.counts()["create"]
-    return {
-        "entities": {"clients": {"items": plan.total, **plan.counts(), "reviews": len(plan.reviews)}},
-        "requests": plan.requests,
-        "minutes": round(plan.requests / per_second / 60, 2),
-        "days": max(1, -(-plan.requests // settings.ghl_daily_limit)) if plan.requests else 0,
-        # What GHL's workflows could react to; the guard tag holds back those that exclude it (safety S1).
-        "automations": {"contact created": creates, "tag added": creates, "field changed": plan.counts()["update"]},
-        "consent_changes": plan.consent_changes(),
-        "guards": guards(prepared),
-        "edited_in_ghl": len(plan.edited),
-        "changes": [_change(change, values=values) for change in plan.changes],
-    }
-
-
-def guards(prepared: Prepared) -> list[str]:
-    """What would stop an apply of this plan."""
-    if prepared.location.workflows_confirmed_at is None:
-        return ["it is not confirmed that the location's workflows are paused or exclude the guard tag"]
-    return []
+    """A plan as JSON at this location's budget; see `phorest_ghl.sync.plan_document`."""
+    return document(plan, ghl_limits(settings), guards(prepared.location), values=values)
 
 
 def plan_table(plan: Plan) -> Table:
@@ -48,25 +29,42 @@ def plan_table(plan: Plan) -> Table:
         table.add_row(action, str(count))
     for outcome, count in _settled(plan).items():
         table.add_row(outcome, str(count))
-    table.add_row("requests", str(plan.requests))
     table.add_row("to review", str(len(plan.reviews)))
     closings = plan.consent_changes()
     table.add_row("channels closed", str(closings["closed_on_create"] + closings["closed_on_update"]))
+    silenced = plan_summary.silenced(plan)
+    table.add_row("present contacts that lose reminders", str(silenced.present))
+    table.add_row("new contacts without reminders", str(silenced.new))
+    table.add_row("adopted contacts newly blocked", str(plan_summary.adopted_newly_blocked(plan)))
+    table.add_row("fields overwritten", str(len(plan_summary.overwrites(plan))))
+    table.add_section()
+    for kind, count in vars(plan_summary.requests(plan)).items():
+        table.add_row(f"requests: {kind.replace('_', ' ')}", str(count))
     return table
 
 
-def changes_table(plan: Plan, *, values: bool, shown: int) -> Table:
+def overwrites_table(plan: Plan, *, values: bool, most: int) -> Table:
+    """Fields in which GHL holds another value than Phorest, which the plan replaces; masked unless `values`."""
+    found = plan_summary.overwrites(plan)
+    table = Table("client", "contact", "field", "now", "then", title="Overwritten in GHL", title_justify="left")
+    for one in found[:most]:
+        table.add_row(one.phorest_id, one.ghl_id, one.diff.name, *shown(one.diff, values=values))
+    if len(found) > most:
+        table.caption = f"{len(found) - most} further ones; --json lists all of them"
+    return table
+
+
+def changes_table(plan: Plan, *, values: bool, most: int) -> Table:
     """The first changes, a line a field with its rule; masked unless `values`."""
     table = Table("action", "client", "field", "now", "then", "rule", title="First changes", title_justify="left")
-    for change in plan.changes[:shown]:
+    for change in plan.changes[:most]:
         first = (change.action.value, change.desired.phorest_id)
         for diff in change.diffs:
-            before, after = _shown(diff, values=values)
-            table.add_row(*first, diff.name, before, after, diff.rule.name.lower())
+            table.add_row(*first, diff.name, *shown(diff, values=values), diff.rule.name.lower())
             first = ("", "")
         table.add_section()
-    if len(plan.changes) > shown:
-        table.caption = f"{len(plan.changes) - shown} further changes; --json lists all of them"
+    if len(plan.changes) > most:
+        table.caption = f"{len(plan.changes) - most} further changes; --json lists all of them"
     return table
 
 
@@ -107,30 +105,3 @@ def _settled(plan: Plan) -> dict[str, int]:
     for outcome in plan.settled.values():
         found[outcome.kind] = found.get(outcome.kind, 0) + 1
     return dict(sorted(found.items()))
-
-
-def _change(change: PlannedChange, *, values: bool) -> dict[str, Any]:
-    return {
-        "action": change.action.value,
-        "client": change.desired.phorest_id,
-        "household": list(change.desired.member_ids),
-        "contact": change.ghl_id,
-        "reason": change.reason,
-        "requests": change.requests,
-        "fields": [
-            {"field": d.name, "facet": d.facet.value, "rule": d.rule.value, **_values(d, shown=values)}
-            for d in change.diffs
-        ],
-    }
-
-
-def _values(diff: FieldDiff, *, shown: bool) -> dict[str, str | None]:
-    before, after = _shown(diff, values=shown)
-    return {"before": before if diff.before is not None else None, "after": after}
-
-
-def _shown(diff: FieldDiff, *, values: bool) -> tuple[str, str]:
-    """Before and after, masked but for what is no personal value: a consent status, an id."""
-    if values or diff.facet is Facet.CONSENT or diff.name == PHOREST_ID.name:
-        return diff.before or "", diff.after
-    return mask(diff.before) if diff.before else "", mask(diff.after)

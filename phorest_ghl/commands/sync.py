@@ -14,7 +14,7 @@ from sqlalchemy import Connection, text
 from phorest_ghl.assembly import Runtime, open_runtime
 from phorest_ghl.commands import reports
 from phorest_ghl.commands.console import Exit, Out
-from phorest_ghl.phorest.importer import Importer, ImportResult
+from phorest_ghl.phorest.importer import ImportResult
 from phorest_ghl.settings import Settings
 from phorest_ghl.sync.clients import ClientsSync, Prepared, new_batch_id
 from phorest_ghl.sync.plan import Plan
@@ -40,8 +40,14 @@ def show_plan(made: Plan, prepared: Prepared, settings: Settings, out: Out, *, v
     document = reports.plan_document(made, prepared, settings)
     out.text.print(reports.plan_table(made))
     if made.changes:
-        out.text.print(reports.changes_table(made, values=values, shown=shown))
-    out.say(f"{made.requests} requests: about {_duration(document['minutes'])} at this location's budget.")
+        out.text.print(reports.changes_table(made, values=values, most=shown))
+    if document["overwrites"]:
+        out.text.print(reports.overwrites_table(made, values=values, most=shown))
+    days = document["days"]
+    out.say(
+        f"{document['requests']} requests: about {_duration(document['minutes'])} at this location's budget"
+        f"{f', spread over {days} days by its daily quota' if days > 1 else ''}."
+    )
     for guard in document["guards"]:
         out.say(f"An apply would be refused: {guard}.")
 
@@ -89,8 +95,7 @@ def status(settings: Settings, out: Out) -> Exit:
 
 def import_clients(runtime: Runtime, out: Out, *, full: bool = False) -> ImportResult:
     """Import what the clients cron brings; the clients' own result."""
-    importer = Importer(runtime.engine, runtime.phorest(), runtime.keyring(), batch_id=new_batch_id())
-    result = importer.clients(full=full)["client"]
+    result = runtime.importer(new_batch_id()).clients(full=full)["client"]
     out.say(
         f"Imported from Phorest: {result.seen} clients seen, {result.inserted} new, {result.updated} changed, "
         f"{len(result.set_aside)} set aside."

@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
+from phorest_ghl.db.engine import DatabaseUnreachable
 from phorest_ghl.db.tables import metadata
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
@@ -17,10 +18,15 @@ _ALEMBIC = Lock()
 _LOCK = 0x5048_4F52_4553_5401  # one migrator at a time in a database, whoever it is
 
 
+class NewerDatabase(DatabaseUnreachable):
+    """The database was migrated by a newer version of the product, which this one would damage: a sentence."""
+
+
 def upgrade(engine: Engine, *, schema: str | None = None) -> None:
     """Create or migrate all tables, forward only; safe to call from several processes at once.
 
     `schema` is made if it is missing; the engine's search_path must name it (`make_engine(url, schema=…)`).
+    Raises NewerDatabase where the database is ahead of this version.
     """
     # Alembic keeps its context in a module, so threads take turns; processes do by the lock in the database.
     with _ALEMBIC, engine.connect() as connection:
@@ -31,7 +37,8 @@ def upgrade(engine: Engine, *, schema: str | None = None) -> None:
                     text(f"create schema if not exists {engine.dialect.identifier_preparer.quote(schema)}")
                 )
             connection.commit()
-            if current_revision(connection) != head_revision():
+            if (present := current_revision(connection)) != head_revision():
+                _require_known(present)
                 command.upgrade(_config(connection), "head")
                 connection.commit()
         finally:
@@ -50,6 +57,15 @@ def head_revision() -> str:
 def current_revision(connection: Connection) -> str | None:
     """The revision that a database is at; None where it was never migrated."""
     return MigrationContext.configure(connection).get_current_revision()
+
+
+def _require_known(revision: str | None) -> None:
+    known = {script.revision for script in ScriptDirectory.from_config(_config(None)).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise NewerDatabase(
+            f"The database's tables are at revision {revision}, which this version of phorest_ghl does not know: a newer "
+            "one has worked on them. Update phorest_ghl on this machine, then run again."
+        )
 
 
 def drift(connection: Connection) -> list[object]:

@@ -1,6 +1,6 @@
-"""From our exceptions to Dagster's: one place that says which failure a repeat can cure.
+"""From our exceptions to Dagster's: a sentence, and whether a step may be repeated.
 
-Belongs here: the mapping. Does not: deciding what is an error.
+Belongs here: the mapping. Does not: what cures which error (`phorest_ghl.cures`).
 """
 
 from collections.abc import Generator
@@ -8,20 +8,10 @@ from contextlib import contextmanager
 
 import dagster as dg
 
-from phorest_ghl.db.engine import DatabaseUnreachable
-from phorest_ghl.db.keyed import KeyMismatch
-from phorest_ghl.http.errors import ApiError, Category
-from phorest_ghl.phorest.branches import UnknownZone
-from phorest_ghl.phorest.exports import ExportFailed
-from phorest_ghl.phorest.pages import MalformedPage
-from phorest_ghl.settings import SettingsError
-from phorest_ghl.sync.clients import NotConfirmed, NotImported
-from phorest_ghl.sync.consent import ConsentNotHonoured
-from phorest_ghl.sync.registry import ForeignField
+from phorest_ghl.cures import MET, Cure, cure_of, sentence
+from phorest_ghl.http.errors import ApiError
 
-_PASSES_BY_ITSELF = frozenset({Category.TRANSIENT, Category.UNREACHABLE, Category.RATE_LIMITED, Category.PROTOCOL})
-_NEEDS_A_PERSON = (SettingsError, KeyMismatch, NotConfirmed, NotImported, ConsentNotHonoured, ForeignField, UnknownZone)
-_MAY_PASS = (DatabaseUnreachable, MalformedPage, ExportFailed)
+_WORTH_A_RETRY = frozenset({Cure.REPEAT, Cure.RETURN})
 
 
 def failure(error: ApiError) -> dg.Failure:
@@ -34,7 +24,7 @@ def failure(error: ApiError) -> dg.Failure:
             "status": dg.MetadataValue.null() if error.status is None else error.status,
             "trace_id": error.trace_id or "none",
         },
-        allow_retries=error.category in _PASSES_BY_ITSELF,
+        allow_retries=cure_of(error) in _WORTH_A_RETRY,
     )
 
 
@@ -45,7 +35,5 @@ def failures_as_sentences() -> Generator[None]:
         yield
     except ApiError as error:
         raise failure(error) from error
-    except _NEEDS_A_PERSON as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
-    except _MAY_PASS as error:
-        raise dg.Failure(description=str(error), allow_retries=True) from error
+    except MET as error:
+        raise dg.Failure(description=sentence(error), allow_retries=cure_of(error) in _WORTH_A_RETRY) from error

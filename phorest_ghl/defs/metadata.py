@@ -34,7 +34,7 @@ def import_metadata(result: ImportResult, others: Iterable[ImportResult] = ()) -
     """What an import did: rows by what happened to them, requests, window, cursor, and a sample of what was set aside."""
     aside = [{"record": record} for record in result.set_aside[:_SAMPLE]]
     return {
-        "dagster/row_count": _int(result.total_elements if result.lower is None else result.seen),
+        "dagster/row_count": _int(result.total_elements - result.repeated if result.lower is None else result.seen),
         "rows_seen": _int(result.seen),
         "rows_inserted": _int(result.inserted),
         "rows_updated": _int(result.updated),
@@ -42,6 +42,7 @@ def import_metadata(result: ImportResult, others: Iterable[ImportResult] = ()) -
         "rows_tombstoned": _int(result.tombstoned),
         "rows_set_aside": _int(len(result.set_aside)),
         "rows_of_other_branches": _int(result.foreign),
+        "rows_listed_twice": _int(result.repeated),
         "vanished_asked_by_id": _int(result.asked_by_id),
         "vanished_unsettled": _int(result.unsettled),
         "pages_failed": _int(len(result.failed_pages)),

@@ -1,9 +1,11 @@
-"""The cron table, as data, and the jobs and schedules that follow from it.
+"""The cron table, as data, and the schedules that follow from it.
 
-Belongs here: what runs when. Does not: what it does.
+Belongs here: what runs when. Does not: what it does (`defs.phorest.jobs`, the assets).
+
+Each row is a job of the same name. A row named import_… is the half of its cron that reads from Phorest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -11,39 +13,100 @@ import dagster as dg
 
 from phorest_ghl.defs.ghl.assets import CONTACTS
 from phorest_ghl.defs.phorest.assets import CLIENTS
+from phorest_ghl.defs.phorest.jobs import whole
+
+WHOLE_TAG = "phorest_ghl/whole"
+"""On a run that reads everything once a day: the salon's date."""
+_GOING = [
+    # Not NOT_STARTED: a tick that was cut off while it made a run finds that run when it is evaluated again.
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_DONE_OR_GOING = [*_GOING, dg.DagsterRunStatus.SUCCESS]
 
 
 @dataclass(frozen=True)
 class CronEntry:
-    """One line of the cron table. `cron` is in the salon's zone; `assets` is what the job materializes."""
+    """One line of the cron table. `cron` is in the salon's zone.
+
+    Attributes:
+        assets: what the job materializes, where it is made from this line.
+        whole_daily: imports that the first run of the day reads whole, not only what changed.
+    """
 
     name: str
     cron: str
-    assets: Sequence[dg.AssetKey]
     description: str
+    assets: Sequence[dg.AssetKey] = ()
+    whole_daily: tuple[str, ...] = ()
 
 
-CRON_TABLE = (CronEntry("clients", "2 */2 * * *", (CLIENTS, CONTACTS), "Clients of Phorest to contacts of GHL."),)
+CRON_TABLE = (
+    CronEntry("clients", "2 */2 * * *", "Clients of Phorest to contacts of GHL.", assets=(CLIENTS, CONTACTS)),
+    CronEntry(
+        "import_appointments",
+        "5,15,25,35,45,55 * * * *",
+        "Appointments from Phorest: what changed; at 00:05 complete windows. GHL's calendars are not written yet.",
+        whole_daily=("appointments",),
+    ),
+    CronEntry(
+        "import_loyalty",
+        "45 */12 * * *",
+        "All clients from Phorest, since points change without a trace. They are not written to GHL yet.",
+    ),
+    CronEntry(
+        "import_products",
+        "15 5 * * *",
+        "Products, services and sales from Phorest. GHL's tags are not written yet.",
+    ),
+    CronEntry("import_staff", "30 6 * * *", "Branches and staff from Phorest. GHL's contacts of staff come later."),
+    CronEntry(
+        "prune", "40 3 * * *", "Deletes old versions and rows long gone, after the days that the settings keep them."
+    ),
+)
 
 
 def jobs():  # the type has no public name
-    """A job for each line of the cron table, by its name."""
+    """A job for each line of the cron table that names its assets."""
     return [
         dg.define_asset_job(entry.name, dg.AssetSelection.assets(*entry.assets), description=entry.description)
         for entry in CRON_TABLE
+        if entry.assets
     ]
 
 
 def schedules(zone: ZoneInfo) -> list[dg.ScheduleDefinition]:
-    """A schedule for each line, in the salon's zone; stopped until an operator starts it, for it writes to real people."""
+    """A schedule for each line, in the salon's zone; stopped until an operator starts it, for it works on real accounts."""
     return [
         dg.ScheduleDefinition(
             name=f"{entry.name}_schedule",
             job_name=entry.name,
             cron_schedule=entry.cron,
             execution_timezone=zone.key,
+            execution_fn=_tick(entry),
             default_status=dg.DefaultScheduleStatus.STOPPED,
             description=entry.description,
         )
         for entry in CRON_TABLE
     ]
+
+
+def _tick(entry: CronEntry) -> Callable[[dg.ScheduleEvaluationContext], dg.RunRequest | dg.SkipReason]:
+    def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        """One run, unless the last one is still going. The first of the day that does not fail reads all of `whole_daily`."""
+        going = context.instance.get_runs(dg.RunsFilter(job_name=entry.name, statuses=_GOING), limit=1)
+        if going:
+            return dg.SkipReason(
+                f"Run {going[0].run_id} of {entry.name} is still going, so this tick is left out; what it would have read "
+                "is read by the next one. If the run hangs, terminate it under Runs."
+            )
+        if not entry.whole_daily:
+            return dg.RunRequest()
+        tags = {WHOLE_TAG: context.scheduled_execution_time.date().isoformat()}
+        if context.instance.get_runs(dg.RunsFilter(job_name=entry.name, statuses=_DONE_OR_GOING, tags=tags), limit=1):
+            return dg.RunRequest()
+        return dg.RunRequest(run_config=whole(*entry.whole_daily), tags=tags)
+
+    return tick

@@ -53,6 +53,10 @@ class GhlReader:
         answer = self._send("GET", "/locations/{locationId}", "locations", locationId=self.location_id)
         return Location.from_answer(answer.json()["location"], date=answer.date)
 
+    def now(self) -> datetime | None:
+        """GHL's clock, from a cheap answer's `Date` header (aware UTC); None where it does not say."""
+        return self._send("GET", "/locations/{locationId}", "locations", locationId=self.location_id).date
+
     def custom_fields(self) -> list[CustomField]:
         """The contact fields defined in the location; not paged (`get-custom-fields`)."""
         answer = self._send(

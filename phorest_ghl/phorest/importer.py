@@ -6,7 +6,7 @@ Belongs here: what to ask for, what a complete read is, when the cursor moves. D
 A run that dies loses at most the page it had not committed; the next one reads from the same cursor.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -18,7 +18,7 @@ from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.phorest import cursors
-from phorest_ghl.phorest.branches import Branch, branches_held
+from phorest_ghl.phorest.branches import Branch, branches_held, chosen
 from phorest_ghl.phorest.client import PhorestClient, wire_instant
 from phorest_ghl.phorest.consent_flags import CONSENT_EVENTS
 from phorest_ghl.phorest.local_time import TimeMode, instants_by_key
@@ -56,6 +56,7 @@ class Importer:
         keyring: keys the content hashes.
         batch_id: the run, as versions and cursors name it.
         time_mode: how Phorest's appointment times are meant (facts/phorest-api §11.1).
+        branch_ids: the branches whose own lists are read; all where none is named.
     """
 
     def __init__(
@@ -66,12 +67,14 @@ class Importer:
         *,
         batch_id: str,
         time_mode: TimeMode = "branch_local",
+        branch_ids: Collection[str] = (),
     ) -> None:
         self._engine = engine
         self._client = client
         self._keyring = keyring
         self._batch_id = batch_id
         self._time_mode: TimeMode = time_mode
+        self._branch_ids = frozenset(branch_ids)
         self._reader = ListReader(engine, client, batch_id=batch_id)
 
     def run(
@@ -158,12 +161,12 @@ class Importer:
         return results
 
     def branches(self) -> list[Branch]:
-        """The business's branches; imported first, where there are none yet."""
+        """The business's branches that are read; imported first, where one is not there yet. Raises UnknownBranch."""
         found = branches_held(self._engine)
-        if not found:
+        if not found or not self._branch_ids <= {branch.branch_id for branch in found}:
             self.run(BRANCHES)
             found = branches_held(self._engine)
-        return found
+        return chosen(found, self._branch_ids)
 
     def _filters(self, spec: ImportSpec, scope: Scope, upper: datetime) -> bool:
         """Whether the delta's filter filters, found out once a day: nothing can have changed in fifty years' time."""
@@ -209,6 +212,7 @@ class Importer:
             filter_ignored=not filters or read.filter_ignored,
             drifted=read.drifted,
             foreign=read.foreign,
+            repeated=read.repeated,
         )
         in_transaction(self._engine, lambda connection: _resolve(connection, spec, read))
         if not result.complete:

@@ -5,6 +5,7 @@ cursors, tombstones, what to read (`importer`).
 
 Offset paging over a list that changes can skip a row without a trace in the counts of rows (facts/phorest-api §3). So a pass
 is believed only if the list stood still: its total stayed the same, no row came twice, and no row is newer than the pass.
+A row that comes twice in two passes running, with all else the same, is one that Phorest lists twice for good.
 """
 
 import uuid
@@ -56,7 +57,10 @@ _COUNT = text("""
 
 @dataclass
 class ListRead:
-    """What the passes over one list have found so far. `seen` and `foreign` are set when they are over."""
+    """What the passes over one list have found so far. `seen` and `foreign` are set when they are over.
+
+    `repeated` is how often Phorest lists a row once more, where two passes running found that.
+    """
 
     read_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     inserted: int = 0
@@ -70,6 +74,7 @@ class ListRead:
     dated: int = 0
     older: int = 0
     drifted: bool = False
+    repeated: int = 0
 
     def start_over(self) -> None:
         """Forget what another pass says anew: what was wrong with pages, rows and fields."""
@@ -86,7 +91,7 @@ class ListRead:
     @property
     def short(self) -> bool:
         """Whether rows are still missing."""
-        return self.seen + self.foreign + len(self.set_aside) < self.total_elements
+        return self.seen + self.foreign + len(self.set_aside) + self.repeated < self.total_elements
 
     @property
     def filter_ignored(self) -> bool:
@@ -120,6 +125,15 @@ class _FailedPage:
     total_pages: int = 0
 
 
+@dataclass(frozen=True)
+class _Tally:
+    """A pass that read as many rows as Phorest counted: all of them, different ones, and how often one came again."""
+
+    rows: int
+    listed: int
+    twice: int
+
+
 class ListReader:
     """Reads lists of one business into one database."""
 
@@ -134,11 +148,14 @@ class ListReader:
         `started` is Phorest's time now. Raises ApiError where the whole list cannot be read, MalformedPage where its first
         page cannot; a page that stays unreadable is left out and named.
         """
-        read = ListRead()
+        read, before = ListRead(), None
         for number in range(1, _PASSES + 1):
             if number > 1:
                 started = self._client.now()
-            self._pass(question, writer, read, number, started)
+            after = self._pass(question, writer, read, number, started)
+            if after is not None and after == before and after.listed == read.seen + read.foreign:
+                read.repeated, read.drifted = after.twice, False
+            before = after
             if not (read.short or read.failed or read.drifted):
                 break
         return read
@@ -185,8 +202,10 @@ class ListReader:
             ),
         )
 
-    def _pass(self, question: ListQuestion, writer: PageWriter, read: ListRead, number: int, started: datetime) -> None:
-        """One pass; it notes whether the list changed while it was read."""
+    def _pass(
+        self, question: ListQuestion, writer: PageWriter, read: ListRead, number: int, started: datetime
+    ) -> "_Tally | None":
+        """One pass; it notes whether the list changed while it was read. Its numbers, unless they say that it did."""
         read.start_over()
         totals: set[int] = set()
         pages = rows = newer = 0
@@ -201,12 +220,16 @@ class ListReader:
             read.add(written)
             read.total_elements = kept.total_elements
             totals.add(kept.total_elements)
-            rows += page.rows
+            rows += page.rows + len(page.set_aside)
             newer += _dates(question, read, page, started)
             read.set_aside.update({_place(kept, s): s.reason for s in kept.set_aside})
             read.odd.update(kept.odd_fields)
-        twice = rows > self._count(read, number) + len(read.set_aside)
-        read.drifted = pages > 1 and (len(totals) > 1 or newer > 0 or twice)
+        listed = self._count(read, number)
+        twice = max(0, rows - listed - len(read.set_aside))
+        read.drifted = pages > 1 and (len(totals) > 1 or newer > 0 or twice > 0)
+        if read.failed or newer or totals != {rows}:
+            return None
+        return _Tally(rows, listed, twice)
 
     def _fetch(self, question: ListQuestion, number: int) -> Page | _FailedPage:
         """A page, or why there is none. The first page must be one: without it the end of the list is unknown."""

@@ -13,6 +13,7 @@ class ImportResult:
         scope: the branch, or branch and month; empty for the whole business.
         seen: rows listed, each counted once.
         foreign: rows that say they are another branch's, which were left alone.
+        repeated: how often Phorest lists a row once more, and does so again when asked again.
         asked_by_id: rows that a complete read no longer listed, each asked for by id.
         tombstoned: rows that are over.
         unsettled: rows no longer listed of which it could not be said whether they are over; the next full read asks again.
@@ -39,6 +40,7 @@ class ImportResult:
     filter_ignored: bool = False
     drifted: bool = False
     foreign: int = 0
+    repeated: int = 0
     asked_by_id: int = 0
     unsettled: int = 0
     parts: "tuple[ImportResult, ...]" = ()
@@ -53,7 +55,7 @@ class ImportResult:
         """Whether everything that was to be listed was read; only then did the cursor move."""
         if self.parts:
             return all(part.complete for part in self.parts)
-        missing = self.total_elements - self.seen - self.foreign - len(self.set_aside)
+        missing = self.total_elements - self.seen - self.foreign - self.repeated - len(self.set_aside)
         return not (self.failed_pages or self.suspiciously_empty or self.filter_ignored) and missing <= 0
 
     @property
@@ -78,7 +80,7 @@ class ImportResult:
         if not self.complete:
             return (
                 f"Phorest counted {self.total_elements} rows of {where} and listed {self.seen}: the list changed while it "
-                "was read, or holds a row twice. The cursor stays; run the import again."
+                "was read. The cursor stays; run the import again."
             )
         return None
 
@@ -109,14 +111,14 @@ def combined(results: Iterable[ImportResult]) -> ImportResult:
     first = found[0]
     if len(found) == 1:
         return first
-    numbers = ("seen", "inserted", "updated", "tombstoned", "total_elements", "requests", "foreign", "asked_by_id")
+    numbers = ("seen", "inserted", "updated", "tombstoned", "total_elements", "requests", "foreign", "repeated")
     watermarks = [one.watermark for one in found if one.watermark is not None]
     lowers = [one.lower for one in found if one.lower is not None]
     failed = [reason for one in found for reason in one.failed_pages.values()]
     return replace(
         first,
         scope=f"{len(found)} scopes",
-        **{name: sum(getattr(one, name) for one in found) for name in (*numbers, "unsettled")},
+        **{name: sum(getattr(one, name) for one in found) for name in (*numbers, "asked_by_id", "unsettled")},
         lower=min(lowers) if len(lowers) == len(found) else None,
         upper=max(one.upper for one in found),
         watermark=min(watermarks, default=None),

@@ -1,6 +1,6 @@
 """How long what is over is kept: old versions of rows, and tombstones.
 
-Belongs here: rules and the pruning. Does not: when it runs, forgetting a person (safety S21).
+Belongs here: rules and the pruning. Does not: the days (`settings`), when it runs, forgetting a person (safety S21).
 
 A row that Phorest still lists is never pruned: the next full read would bring it back as if it were new.
 """
@@ -8,6 +8,7 @@ A row that Phorest still lists is never pruned: the next full read would bring i
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Self
 
 from sqlalchemy import Engine, text
 
@@ -32,6 +33,15 @@ class Retention:
     versions: Mapping[str, timedelta | None]
     tombstones: Mapping[str, timedelta | None]
 
+    @classmethod
+    def of_days(cls, versions: Mapping[str, int | None], tombstones: Mapping[str, int | None]) -> Self:
+        """From numbers of days by table. Raises ValueError."""
+
+        def ages(days: Mapping[str, int | None]) -> dict[str, timedelta | None]:
+            return {name: None if number is None else timedelta(days=number) for name, number in days.items()}
+
+        return cls(ages(versions), ages(tombstones))
+
     def __post_init__(self) -> None:
         """Refuse a misspelt table, which would be kept for ever in silence. Raises ValueError."""
         unknown = {*self.versions, *self.tombstones} - set(TABLES)
@@ -39,11 +49,6 @@ class Retention:
             raise ValueError(
                 f"There is no import table {', '.join(sorted(unknown))}. Tables: {', '.join(sorted(TABLES))}."
             )
-
-
-DEFAULT = Retention(
-    versions=dict.fromkeys(TABLES, timedelta(days=400)), tombstones=dict.fromkeys(TABLES, timedelta(days=730))
-)
 
 
 def prune(engine: Engine, retention: Retention, now: datetime) -> dict[str, int]:

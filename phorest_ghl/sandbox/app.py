@@ -32,7 +32,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _BAD_GATEWAY = (
     b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
 )
-_HANDLED_INSIDE = frozenset({"filter_ignored", "clear_ignored"})
+_HANDLED_INSIDE = frozenset({"filter_ignored", "clear_ignored", "fields_ignored", "dnd_ignored"})
 _STATUSES = frozenset({"429", "500", "502", "503", "504", "520"})
 
 
@@ -98,7 +98,7 @@ class SandboxApp:
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.ms / 1_000)
         counted = monotonic()  # the moment the vendor's own limiter counts it
-        reply = self._reply(api, request, found, fault)
+        reply = self.reply(api, request, found, fault)
         unanswered = reply is None or (fault is not None and fault.kind in {"reset", "timeout_after_commit"})
         trace = "" if reply is None else str(reply.headers.get("x-phorest-trace-id") or _trace(reply))
         entry = (api.name, request.method, name.partition(" ")[2], 0 if unanswered or reply is None else reply.status)
@@ -120,7 +120,7 @@ class SandboxApp:
             self._posts.add(task)
             task.add_done_callback(self._posts.discard)
 
-    def _reply(
+    def reply(
         self, api: Api, request: Request, found: tuple[Route, list[str]] | None, fault: Fault | None
     ) -> Reply | None:
         """The answer, or None when the work is not done at all."""
@@ -135,12 +135,16 @@ class SandboxApp:
             request.ignored = frozenset({kind})
         if kind == "page_drift":
             self.control.drift()
+        if fault is not None and kind == "opt_out" and not fault.after_commit:
+            self.control.opt_out(found, None, fault)
         try:
             reply = api.answer(request, found)
         except Exception:  # noqa: BLE001 - a defect of the sandbox must be seen by whoever drives it, not end the server
             reply = Reply(
                 500, {"message": "The sandbox itself failed; this is its defect.", "traceback": traceback.format_exc()}
             )
+        if fault is not None and kind == "opt_out" and fault.after_commit:
+            self.control.opt_out(found, reply, fault)
         self.world.commit()
         if kind == "created_but_422" and reply.status < 300:
             message = ["property should not exist"] if api.name == "ghl" else "INVALID"

@@ -8,6 +8,8 @@ import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+_END_S = datetime(3000, 1, 1, tzinfo=UTC).timestamp()
+
 
 class Clock:
     """Time as both simulated vendors see it. It only moves forward, as their logs do."""
@@ -32,12 +34,14 @@ class Clock:
         """Move the clock forward.
 
         Raises:
-            ValueError: `by` is negative.
+            ValueError: `by` is negative, or leads beyond the year 2999.
         """
         if by < timedelta(0):
             raise ValueError(
                 "The sandbox's clock only moves forward; start a new sandbox with `now` for an earlier time."
             )
+        if self.seconds() + by.total_seconds() > _END_S:
+            raise ValueError("The sandbox's clock ends with the year 2999; start a new sandbox with `now` set.")
         self.offset_s += by.total_seconds()
 
     def http_date(self) -> str:

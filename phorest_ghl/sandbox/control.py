@@ -8,7 +8,9 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
-from phorest_ghl.sandbox.faults import Faults
+from phorest_ghl.sandbox import control_bodies as bodies
+from phorest_ghl.sandbox.control_bodies import body_of, check_row
+from phorest_ghl.sandbox.faults import Fault, Faults
 from phorest_ghl.sandbox.live import Live
 from phorest_ghl.sandbox.observed import Observed
 from phorest_ghl.sandbox.page import page
@@ -54,20 +56,22 @@ class Control:
             ("POST", "/workflows", self._publish),
             ("POST", "/tokens", self._make_token),
             ("GET", "/webhooks", lambda _, __: Reply(200, self.world.webhooks.describe())),
-            ("POST", "/webhooks", lambda request, _: Reply(200, self.world.webhooks.configure(_object(request)))),
+            ("POST", "/webhooks", self._configure_webhooks),
             ("GET", "/credentials", lambda _, __: Reply(200, asdict(self.world.credentials))),
             ("POST", "/credentials/{name}/rotate", self._rotate),
             ("GET", "/live", lambda _, __: Reply(200, as_lines(self.world.log.rows.values()), media=LINES)),
-            ("POST", "/live", lambda request, _: Reply(200, {"events": self.live.run(_object(request))})),
+            ("POST", "/live", self._live),
             ("PATCH", "/phorest/{kind}", self._patch_many),
             ("POST", "/ghl/contacts/{id}/merge", self._merge),
+            ("POST", "/ghl/contacts/{id}/dnd", self._set_dnd),
             ("GET", "/phorest/{kind}", lambda _, ids: self._truth("phorest", ids[0])),
             ("GET", "/ghl/{kind}", lambda _, ids: self._truth("ghl", ids[0])),
             ("PATCH", "/phorest/{kind}/{id}", self._patch("phorest")),
             ("PATCH", "/ghl/{kind}/{id}", self._patch("ghl")),
             ("DELETE", "/phorest/{kind}/{id}", self._delete("phorest")),
             ("DELETE", "/ghl/{kind}/{id}", self._delete("ghl")),
-            ("POST", "/ghl/contacts", lambda request, _: Reply(201, self.acts.new_contact(_object(request)))),
+            ("POST", "/ghl/contacts", self._new_contact),
+            ("POST", "/ghl/fields", self._new_field),
         )
 
     def answer(self, request: Request) -> Reply:
@@ -94,6 +98,13 @@ class Control:
         row = store.rows[key]
         store.remove(key)
         store.put(key, row)
+
+    def opt_out(self, found: tuple[Route, Sequence[str]] | None, reply: Reply | None, fault: Fault) -> None:
+        """The person whom a request is about opts out beside it; of a new contact, once it is there."""
+        made = ((as_row(reply.content) if reply else None) or {}).get("contact", {}).get("id")
+        key = made or (found[1][0] if found and found[1] else "")
+        if key in self.world.contacts:
+            self.acts.set_dnd(key, {fault.channel: fault.status}, {"message": "asked at the desk"})
 
     # --- the truth --------------------------------------------------------------------------------------------------
 
@@ -137,7 +148,7 @@ class Control:
 
     def _add_fault(self, request: Request, ids: Sequence[str]) -> Reply:
         del ids
-        return Reply(201, self.faults.add(_object(request)).as_dict())
+        return Reply(201, self.faults.add(body_of(request, bodies.FAULT, strict=False)).as_dict())
 
     def _clear_faults(self, request: Request, ids: Sequence[str]) -> Reply:
         del request, ids
@@ -146,7 +157,7 @@ class Control:
 
     def _change_switches(self, request: Request, ids: Sequence[str]) -> Reply:
         del ids
-        wish = _object(request)
+        wish = body_of(request)
         self.world.switches.change(wish)
         for api in {"phorest", "ghl"} & {
             name.partition("_rate_window_s")[0] for name in wish if name.endswith("_rate_window_s")
@@ -159,28 +170,35 @@ class Control:
     def _move_clock(self, request: Request, ids: Sequence[str]) -> Reply:
         """`{"advance_s": seconds}` or `{"set": "2026-01-31T09:00:00+00:00"}`; only forward."""
         del ids
-        wish = _object(request)
+        wish = body_of(request, bodies.CLOCK)
         if "set" in wish:
-            moment = datetime.fromisoformat(str(wish["set"]))
-            if moment.tzinfo is None:
-                raise ValueError("The clock is set to an instant with a zone, as in 2026-01-31T09:00:00+00:00.")
-            by = moment - self.world.clock.now()
+            by = _instant(wish["set"]) - self.world.clock.now()
+            if by.total_seconds() > bodies.LONGEST_S:
+                raise ValueError("The clock goes at most ten years ahead in one step.")
         else:
-            by = timedelta(seconds=float(wish.get("advance_s", 0)))
+            by = timedelta(seconds=wish.get("advance_s", 0))
         self.world.clock.advance(by)
         self.world.remember_settings()
         return Reply(200, {"now": self.world.clock.now().isoformat()})
 
+    def _configure_webhooks(self, request: Request, ids: Sequence[str]) -> Reply:
+        del ids
+        return Reply(200, self.world.webhooks.configure(body_of(request, bodies.WEBHOOKS, strict=False)))
+
+    def _live(self, request: Request, ids: Sequence[str]) -> Reply:
+        del ids
+        return Reply(200, {"events": self.live.run(body_of(request, bodies.LIVE, strict=False))})
+
     def _publish(self, request: Request, ids: Sequence[str]) -> Reply:
         del ids
-        self.world.automations.publish(_object(request))
+        self.world.automations.publish(body_of(request))
         self.world.remember_settings()
         return Reply(200, {"workflows": self.world.automations.workflows()})
 
     def _make_token(self, request: Request, ids: Sequence[str]) -> Reply:
         """Another private integration token: `{"scopes": [...], "location": "other" or absent}`."""
         del ids
-        wish = _object(request)
+        wish = body_of(request, bodies.TOKEN)
         own, other = self.world.location["id"], self.world.credentials.other_location
         token = f"pit-{self.world.trace()}"
         row = {"scopes": list(wish.get("scopes", ())), "location": other if wish.get("location") == "other" else own}
@@ -189,25 +207,45 @@ class Control:
 
     def _rotate(self, request: Request, ids: Sequence[str]) -> Reply:
         """`{"grace_days": 7}` keeps the old private token alive for a while; without it the old secret ends at once."""
-        return Reply(200, {ids[0]: self.world.rotate(ids[0], float(_object(request).get("grace_days", 0)))})
+        return Reply(200, {ids[0]: self.world.rotate(ids[0], body_of(request, bodies.ROTATE).get("grace_days", 0))})
 
     # --- acting as a person -----------------------------------------------------------------------------------------
 
     def _patch(self, side: str) -> Handler:
         def handle(request: Request, ids: Sequence[str]) -> Reply:
             store = self._store(side, ids[0])
-            return Reply(200, self.acts.edit(side, store, ids[1], _object(request)))
+            changed = body_of(request)
+            check_row(store, changed)
+            return Reply(200, self.acts.edit(side, store, ids[1], changed))
 
         return handle
 
     def _patch_many(self, request: Request, ids: Sequence[str]) -> Reply:
         """`{"set": {...}, "ids": [...] or absent for all}`: one change, one `updatedAt`, many rows."""
-        store, wish = self._store("phorest", ids[0]), _object(request)
-        keys = list(wish.get("ids") or store.rows)
-        return Reply(200, {"changed": self.acts.edit_many(store, keys, dict(wish.get("set", {})))})
+        store, wish = self._store("phorest", ids[0]), body_of(request, bodies.MANY)
+        check_row(store, wish["set"])
+        keys = list(store.rows) if wish.get("ids") is None else wish["ids"]
+        return Reply(200, {"changed": self.acts.edit_many(store, keys, wish["set"])})
+
+    def _new_contact(self, request: Request, ids: Sequence[str]) -> Reply:
+        del ids
+        values = body_of(request)
+        check_row(self.world.contacts, values)
+        return Reply(201, self.acts.new_contact(values))
+
+    def _new_field(self, request: Request, ids: Sequence[str]) -> Reply:
+        """`{"name": …, "dataType": …, "options": […]}`: a custom field that a person made."""
+        del ids
+        return Reply(201, self.acts.new_field(body_of(request, bodies.FIELD)))
+
+    def _set_dnd(self, request: Request, ids: Sequence[str]) -> Reply:
+        """`{"channels": {"SMS": "permanent"}, "message": "STOP"}`: a person sets channels, the others stay as they are."""
+        wish = body_of(request, bodies.DND)
+        note = {name: wish[name] for name in ("message", "code") if name in wish}
+        return Reply(200, self.acts.set_dnd(ids[0], wish["channels"], note))
 
     def _merge(self, request: Request, ids: Sequence[str]) -> Reply:
-        return Reply(200, self.acts.merge_contacts(ids[0], str(_object(request).get("into"))))
+        return Reply(200, self.acts.merge_contacts(ids[0], body_of(request, bodies.MERGE)["into"]))
 
     def _delete(self, side: str) -> Handler:
         def handle(request: Request, ids: Sequence[str]) -> Reply:
@@ -218,11 +256,19 @@ class Control:
         return handle
 
 
-def _object(request: Request) -> Row:
-    parsed = as_row(request.json()) if request.body else {}
-    if parsed is None:
-        raise ValueError("This call takes a JSON object.")
-    return parsed
+def _instant(text: str) -> datetime:
+    """An instant with a zone.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = datetime.min  # noqa: DTZ901 - it has no zone, so it is refused below
+    if moment.tzinfo is None:
+        raise ValueError("The clock is set to an instant with a zone, as in 2026-01-31T09:00:00+00:00.")
+    return moment
 
 
 def _text(value: object) -> str:

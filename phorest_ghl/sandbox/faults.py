@@ -1,7 +1,7 @@
 """Faults on demand: what breaks, where, and how often.
 
 Belongs here: which request meets which fault. Does not belong here: acting a fault out on the socket (`app.py`) or in a
-handler (`filter_ignored`, `clear_ignored`).
+handler (those named `…_ignored`).
 """
 
 from collections.abc import Collection, Mapping
@@ -13,9 +13,11 @@ from typing import Any
 
 KINDS = frozenset({
     "429", "500", "502", "503", "504", "520", "timeout_before", "timeout_after_commit", "reset", "truncated", "html",
-    "slow", "created_but_422", "filter_ignored", "clear_ignored", "page_drift",
+    "slow", "created_but_422", "filter_ignored", "clear_ignored", "fields_ignored", "dnd_ignored", "page_drift",
+    "opt_out",
 })  # fmt: skip
-_KEYS = frozenset({"api", "route", "kind", "count", "rate", "ms", "after_commit", "retry_after"})
+_KEYS = frozenset({"api", "route", "kind", "count", "rate", "ms", "after_commit", "retry_after", "channel", "status"})
+_MAKES_A_CONTACT = frozenset({"POST /contacts/", "POST /contacts/upsert"})
 
 
 @dataclass(slots=True)
@@ -27,7 +29,9 @@ class Fault:
         count: how many requests it still meets; None when `rate` decides.
         rate: share of requests it meets, 0 to 1.
         ms: waiting time of `slow`; how long a timeout holds the connection.
-        after_commit: whether `reset` and the statuses strike after the work was done.
+        after_commit: whether `reset`, the statuses and `opt_out` strike after the work was done.
+        channel: what a person opts out of by `opt_out`, which meets requests for one contact only.
+        status: `active` or `permanent`, of that opt-out.
     """
 
     key: int
@@ -39,11 +43,15 @@ class Fault:
     ms: float
     after_commit: bool
     retry_after: str | None
+    channel: str = "SMS"
+    status: str = "active"
     hits: int = 0
 
     def meets(self, api: str, name: str) -> bool:
         """Whether it is aimed at this route, chance and count aside."""
         if self.api not in {"*", api} or self.count == 0:
+            return False
+        if self.kind == "opt_out" and "{contactId}" not in name and name not in _MAKES_A_CONTACT:
             return False
         target = name if " " in self.route else name.partition(" ")[2]
         return fnmatchcase(target, self.route)
@@ -81,6 +89,8 @@ class Faults:
             ms=float(wish.get("ms", 1_000 if wish["kind"] == "slow" else 60_000)),
             after_commit=bool(wish.get("after_commit", False)),
             retry_after=None if wish.get("retry_after") is None else str(wish["retry_after"]),
+            channel=wish.get("channel", "SMS"),
+            status=wish.get("status", "active"),
         )
         self.active.append(fault)
         return fault
@@ -94,7 +104,7 @@ class Faults:
         api = wish.get("api", "*")
         if api not in {"*", *self._routes}:
             raise ValueError(f"There is no API {api!r}. APIs: {', '.join(sorted(self._routes))}, *.")
-        probe = Fault(0, api, wish.get("route", "*"), "", 1, 1.0, 0.0, False, None)  # noqa: FBT003
+        probe = Fault(0, api, wish.get("route", "*"), wish["kind"], 1, 1.0, 0.0, False, None)  # noqa: FBT003
         if not any(probe.meets(name, route) for name, routes in self._routes.items() for route in routes):
             raise ValueError(f"No route matches {wish.get('route')!r}. GET /__sandbox__/routes lists them.")
 

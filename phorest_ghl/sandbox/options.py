@@ -4,6 +4,7 @@ Belongs here: every behaviour that the facts pages mark ASSUMED or contradictory
 where they give none, the one that is harder on a client. Does not belong here: behaviour that is known.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
@@ -12,8 +13,20 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from phorest_ghl.sandbox.store import as_list
 
+_DAY_S = 86_400
 REAL_SALON_CLIENTS = 14_806  # facts/phorest-api §12
 MOST_CLIENTS = 150_000
+
+
+_LIMITS: Mapping[str, tuple[float, float]] = {
+    "phorest_stale_status": (400, 499), "phorest_appointment_max_size": (1, 1_000),
+    **dict.fromkeys(["phorest_rate_max", "ghl_rate_max"], (0, 1_000_000_000)),
+    **dict.fromkeys(["phorest_rate_window_s", "ghl_rate_window_s"], (0.001, 3_600)), "ghl_daily_max": (0, 1_000_000_000),
+    **dict.fromkeys(["phorest_reserved_ttl_s", "phorest_export_seconds", "ghl_webhook_retry_s"], (0, _DAY_S)),
+    **dict.fromkeys(["ghl_search_lag_s", "ghl_dedupe_lag_s"], (0, _DAY_S)), "ghl_event_range_days": (0, 3_660),
+    "ghl_webhook_retries": (0, 100),
+}  # fmt: skip
+"""The least and the most that each switch with a number takes; beyond it a sandbox would only seem to be broken."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,6 +84,9 @@ class Switches:
     ghl_allow_duplicate_contact: bool = False
     ghl_unique_identifiers: list[str] = field(default_factory=lambda: ["email", "phone"])
     ghl_identifiers_shown: bool = True
+    ghl_allow_duplicate_shown: bool = True
+    ghl_put_clash: Literal["rejected", "dropped"] = "rejected"
+    ghl_dnd_filters: bool = True
     ghl_dnd_in_write_answers: bool = True
     ghl_permanent_omitted: Literal["rejected", "kept"] = "rejected"
     ghl_create_fires_tag_added: bool = True
@@ -98,6 +114,9 @@ class Switches:
                 raise ValueError(f"There is no switch {name!r}. GET /__sandbox__/switches lists them.")
             if not _fits(value, kinds[name]):
                 raise ValueError(f"The switch {name!r} takes {_wording(kinds[name])}, not {value!r}.")
+            least, most = _LIMITS.get(name, (-math.inf, math.inf))
+            if isinstance(value, int | float) and not least <= value <= most:
+                raise ValueError(f"The switch {name!r} takes a number from {least:,} to {most:,}, not {value:,}.")
         for name, value in values.items():
             setattr(self, name, value)
 
@@ -108,7 +127,7 @@ class Switches:
 
 def _fits(value: object, kind: Any) -> bool:
     if get_origin(kind) is Literal:
-        return value in get_args(kind)
+        return any(type(value) is type(choice) and value == choice for choice in get_args(kind))
     if get_origin(kind) is list:
         items = as_list(value)
         return items is not None and all(item in ("email", "phone") for item in items)
@@ -169,8 +188,9 @@ class SandboxOptions:
             raise ValueError(
                 f"The sandbox has invented phone numbers for {MOST_CLIENTS:,} clients, not for {self.clients:,}."
             )
-        if self.rate_window_s <= 0:
-            raise ValueError("The sandbox option rate_window_s must be more than 0 seconds.")
+        least, most = _LIMITS["ghl_rate_window_s"]
+        if not least <= self.rate_window_s <= most:
+            raise ValueError(f"The sandbox option rate_window_s takes {least} to {most:,} seconds.")
         if self.now is not None and self.now.tzinfo is None:
             raise ValueError("The sandbox option now needs a time zone, as in 2026-01-31T09:00:00+00:00.")
 

@@ -5,13 +5,14 @@ belong here: API rules; a person may do what an integration may not, such as add
 opt-out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from phorest_ghl.sandbox.clock import exact_instant, phorest_instant
-from phorest_ghl.sandbox.ghl import contact_events, contacts
+from phorest_ghl.sandbox.ghl import contact_events, contacts, custom_fields
 from phorest_ghl.sandbox.ghl.contact_writes import clean_tags, stored_phone
 from phorest_ghl.sandbox.store import Row, Store
+from phorest_ghl.sandbox.wire import Refusal
 from phorest_ghl.sandbox.world import World
 
 _VERSIONED = frozenset({"phorest.clients", "phorest.appointments", "phorest.services"})
@@ -36,7 +37,7 @@ class PeopleActs:
         if before is None:
             raise ValueError(f"There is no {store.name} {key}.")
         if store is self.world.contacts:
-            return contact_events.save_changed(self.world, before, self._contact_values(changed, before))
+            return contact_events.save_changed(self.world, before, self._contact_values(changed, before), by="person")
         row = {**before, **changed}
         if store.name in _VERSIONED and "version" not in changed:
             row["version"] = before["version"] + 1
@@ -88,15 +89,41 @@ class PeopleActs:
             raise ValueError("A merge needs two contacts of this location.")
         contact_events.move_children(self.world, loser_id, winner_id)
         contact_events.delete(self.world, loser)
-        kept = {name: value for name, value in loser.items() if not winner.get(name) and value}
+        own = {"dndChanged", "agency", "mergedFrom"}
+        kept = {name: value for name, value in loser.items() if not winner.get(name) and value and name not in own}
         emails = [*(winner.get("additionalEmails") or ()), *filter(None, [loser.get("email")])]
         more = {
             "tags": clean_tags([*winner["tags"], *loser["tags"]]),
             "customFields": loser["customFields"] | winner["customFields"],
+            "mergedFrom": [*winner.get("mergedFrom", ()), loser_id],
         }
         if winner.get("email") and emails:
             more["additionalEmails"] = emails
-        return contact_events.save_changed(self.world, winner, kept | more)
+        return contact_events.save_changed(self.world, winner, kept | more, by="person")
+
+    def set_dnd(self, key: str, channels: Mapping[str, str], note: Row) -> Row:
+        """Set the status of some channels, the others left alone; `note` is the `message` and `code` beside it.
+
+        Raises:
+            ValueError: there is no such contact.
+        """
+        row = self.world.contacts.get(key)
+        if row is None:
+            raise ValueError(f"There is no {self.world.contacts.name} {key}.")
+        fresh = {channel: {"status": status, **note} for channel, status in channels.items()}
+        changed = {"dndSettings": {**row["dndSettings"], **fresh}}
+        return contact_events.save_changed(self.world, row, changed, by="person")
+
+    def new_field(self, values: Row) -> Row:
+        """A custom field that somebody makes in GHL's settings.
+
+        Raises:
+            ValueError: the location has a field of that name or key, or there is no such data type.
+        """
+        try:
+            return custom_fields.make_field(self.world, values, by="person")
+        except Refusal as refusal:
+            raise ValueError(f"{refusal.reply.content['message']}.") from refusal
 
     def new_contact(self, values: Row) -> Row:
         """A contact that somebody makes by hand, duplicates or not."""

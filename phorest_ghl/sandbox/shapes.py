@@ -18,13 +18,19 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One property: how its type is called in the error, and whether it may be missing or null."""
+    """One property: how its type is called in the error, and whether it may be missing or null.
+
+    Attributes:
+        inner: the shape of an object, or of the objects in a list.
+        fits: whether a value passes, where `kind` is no common type.
+    """
 
     kind: str
     required: bool = False
     nullable: bool = False
     choices: frozenset[Any] = frozenset()
     inner: "Mapping[str, Field] | None" = None
+    fits: Callable[[Any], bool] | None = None
 
     def needed(self) -> "Field":
         """The same property, required."""
@@ -54,14 +60,46 @@ def choice(*values: object) -> Field:
     return Field("one of " + ", ".join(str(value) for value in values), choices=frozenset(values))
 
 
+def number(least: float, most: float, *, whole: bool = False) -> Field:
+    """A number between two others, both included."""
+
+    def fits(value: Any) -> bool:
+        is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+        return is_number and least <= value <= most
+
+    return Field(f"a {'whole ' if whole else ''}number from {least:,.10g} to {most:,.10g}", fits=fits)
+
+
+def text_like(example: str, fits: Callable[[str], object]) -> Field:
+    """Text of a form that `fits` knows; it answers falsely, or raises ValueError, for any other."""
+
+    def passes(value: Any) -> bool:
+        try:
+            return isinstance(value, str) and bool(fits(value))
+        except ValueError:
+            return False
+
+    return Field(example, fits=passes)
+
+
+def list_of_each(field: Field) -> Field:
+    """A list of plain values."""
+
+    def fits(value: Any) -> bool:
+        items = as_list(value)
+        return items is not None and all(_is(field, item) for item in items)
+
+    return Field(f"an array whose items are each {field.kind}", fits=fits)
+
+
 def list_of(**inner: Field) -> Field:
     """A list of objects with a shape of their own."""
-    return Field("an array of objects", inner=inner)
+    return Field(OBJECTS.kind, inner=inner)
 
 
 def nested(**inner: Field) -> Field:
     """An object with its own whitelist."""
-    return Field("an object", inner=inner)
+    return Field(OBJECT.kind, inner=inner)
 
 
 def violations(shape: Shape, values: Mapping[str, Any], prefix: str = "", *, strict: bool = True) -> list[str]:
@@ -134,5 +172,7 @@ _TESTS: dict[str, Callable[[Any], bool]] = {
 
 def _is(field: Field, value: Any) -> bool:
     if field.choices:
-        return isinstance(value, str | int | float) and value in field.choices
+        return isinstance(value, str | int | float) and not isinstance(value, bool) and value in field.choices
+    if field.fits is not None:
+        return field.fits(value)
     return _TESTS[field.kind](value)

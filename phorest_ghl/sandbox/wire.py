@@ -24,7 +24,7 @@ class Request:
     query_string: str = ""
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: bytes = b""
-    ignored: frozenset[str] = frozenset()  # faults that the handler itself must act out: filter_ignored, clear_ignored
+    ignored: frozenset[str] = frozenset()  # faults that the handler itself must act out: clear_ignored and the like
     _query: list[tuple[str, str]] | None = None
 
     @property

@@ -112,13 +112,16 @@ def record(
     ).scalar_one()
 
 
-def mark_used(connection: Connection, decisions: Iterable[Decision]) -> int:
-    """A run has acted on these; how many held until now."""
+def mark_used(connection: Connection, decisions: Iterable[Decision], *, batch_id: str) -> int:
+    """A run has acted on these; how many held until now. `sync_changes` says under the batch's id what came of it."""
     ids = [decision.id for decision in decisions]
     if not ids:
         return 0
     return connection.execute(
-        text("update review_decisions set used_at = now() where id = any(:ids) and used_at is null"), {"ids": ids}
+        text("""update review_decisions
+                set used_at = now(), detail = detail || jsonb_build_object('batch_id', cast(:batch_id as text))
+                where id = any(:ids) and used_at is null"""),
+        {"ids": ids, "batch_id": batch_id},
     ).rowcount
 
 

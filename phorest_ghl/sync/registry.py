@@ -5,11 +5,12 @@ Belongs here: matching the registry (`ghl.fields`) with what a location defines.
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from sqlalchemy import Connection, Engine, text
 
 from phorest_ghl.ghl.client import GhlClient, GhlReader
-from phorest_ghl.ghl.fields import CustomFieldSpec
+from phorest_ghl.ghl.fields import CUSTOM, CustomFieldSpec
 from phorest_ghl.ghl.models import CustomField
 from phorest_ghl.http.errors import ApiError, Category
 
@@ -23,6 +24,35 @@ class ForeignField(Exception):
 FIELDS_EVERY = timedelta(days=1)
 """How long the location's list of fields is believed (design §7)."""
 
+
+class Standing(StrEnum):
+    """How a field of ours stands in a location."""
+
+    ABSENT = "absent"
+    OURS = "ours"
+    FOREIGN = "foreign"
+    """It has our key and we did not make it, nor did anybody confirm it."""
+    OTHER_TYPE = "other type"
+
+
+def standings(
+    engine: Engine, client: GhlReader, wanted: Sequence[CustomFieldSpec] = CUSTOM
+) -> Mapping[CustomFieldSpec, Standing]:
+    """How each field of ours stands in the location; nothing is made and nothing is kept. Raises ApiError."""
+    with engine.connect() as connection:
+        ours = _stored(connection, client.location_id)
+    listed = client.custom_fields()
+
+    def standing(spec: CustomFieldSpec) -> Standing:
+        present = _by_key(listed, spec)
+        if present is None:
+            return Standing.ABSENT
+        if present.data_type != spec.data_type:
+            return Standing.OTHER_TYPE
+        made = ours.get(spec.key) == present.id or _was_sent(engine, client, spec)
+        return Standing.OURS if made else Standing.FOREIGN
+
+    return {spec: standing(spec) for spec in wanted}
 
 def resolve_fields(
     engine: Engine,

@@ -25,7 +25,7 @@ def test_a_name_that_is_none_is_a_sentence_with_the_nearest_and_all_names(capsys
     assert run_bench("budgt") == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err == "There is no benchmark 'budgt' yet. Did you mean budget? Benchmarks: budget, import.\n"
+    assert err == "There is no benchmark 'budgt' yet. Did you mean budget? Benchmarks: budget, import, shared-budget.\n"
 
 
 @pytest.mark.parametrize("name", ["tick", "webhooks"])
@@ -83,6 +83,7 @@ def test_a_missing_extra_is_a_sentence_that_says_how_to_install_it(
         ("budget", {"clients": 10}, "bench budget takes no --clients; it takes --rate-window-s and --requests."),
         ("import", {"rounds": 0}, "--rounds needs a number above 0."),
         ("budget", {"requests": 200}, "--requests must be at least 300"),
+        ("shared-budget", {"requests": 200}, "--requests must be at least 300"),
         ("import", {"clients": 1_000_000}, "150,000"),
     ],
 )

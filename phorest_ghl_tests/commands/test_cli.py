@@ -92,13 +92,14 @@ def test_status_shows_the_runs_there_were(environ: dict[str, str]) -> None:
     [
         ({"PHOREST_CLIENT_SECRET": "changed"}, 2, "check the credentials"),
         ({"PHOREST_BUSINESS_ID": "AAAAAAAAAAAAAAAAAAAAAA"}, 2, "Phorest answered"),
+        ({"PHOREST_BRANCH_ID": "nowhere"}, 2, "names nowhere, which Phorest does not list"),
         ({"GHL_PRIVATE_TOKEN": "pit-00000000-0000-0000-0000-000000000000"}, 2, "check the credentials"),
         ({"PHOREST_BUSNESS_ID": "x"}, 2, "Did you mean PHOREST_BUSINESS_ID?"),
         ({"PHOREST_GHL_HASH_KEY": "c2hvcnQ="}, 2, "at least 16 bytes"),
         ({"GHL_LOCATION_ID": ""}, 2, "GHL_LOCATION_ID is not set"),
         ({"DATABASE_URL": "postgresql://nobody@127.0.0.1:9/none"}, 3, "PostgreSQL at 127.0.0.1"),
     ],
-    ids=["password", "business", "token", "misspelt", "short key", "missing", "no database"],
+    ids=["password", "business", "branch", "token", "misspelt", "short key", "missing", "no database"],
 )
 def test_a_mistake_is_a_sentence_and_an_exit_code_and_never_a_traceback(
     environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str], code: int, said: str

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from phorest_ghl.db.engine import make_engine
-from phorest_ghl.db.migrate import current_revision, drift, head_revision, upgrade
+from phorest_ghl.db.migrate import NewerDatabase, current_revision, drift, head_revision, upgrade
 from phorest_ghl.db.tables import metadata
 from phorest_ghl_tests.support.databases import Database
 
@@ -44,6 +44,15 @@ def test_drift_sees_what_differs(database: Database, change: str) -> None:
     with database.engine.connect() as connection:
         connection.execute(sa.text(change))
         assert drift(connection) != []
+
+
+def test_a_database_of_a_newer_version_is_a_sentence_and_stays_as_it_is(database: Database) -> None:
+    with database.engine.begin() as connection:
+        connection.execute(sa.text("update alembic_version set version_num = '9999'"))
+    with pytest.raises(NewerDatabase, match="at revision 9999, which this version of phorest_ghl does not know"):
+        upgrade(database.engine)
+    with database.engine.connect() as connection:
+        assert current_revision(connection) == "9999"
 
 
 def test_several_processes_may_upgrade_at_once(scratch_database: Database) -> None:

@@ -116,6 +116,21 @@ def test_the_first_sync_refuses_until_the_workflows_are_confirmed(
     assert sandbox.truth("ghl/contacts") == []
 
 
+def test_pruning_keeps_what_the_settings_keep_and_reports_the_rest(
+    salon: Runtime, instance: dg.DagsterInstance
+) -> None:
+    with salon.engine.begin() as connection:
+        connection.exec_driver_sql("""
+            insert into phorest_client_categories (phorest_id, name, raw, content_hash, deleted_at)
+            select 'gone for ' || days || ' days', 'Colour', '{}', '', now() - days * interval '1 day'
+            from unnest(array[729, 731]) as days""")
+    result = build_defs(resources={"salon": salon}).resolve_job_def("prune").execute_in_process(instance=instance)
+    (output,) = [e for e in result.all_events if e.event_type_value == "STEP_OUTPUT"]
+    rows = {name: value.value for name, value in output.step_output_data.metadata.items()}
+    assert len(rows) == 10, "nine tables and the versions"
+    assert {name: count for name, count in rows.items() if count} == {"phorest_client_categories": 1}
+
+
 def test_a_wrong_password_fails_the_import_with_a_sentence_and_without_a_retry(
     sandbox: SandboxServer, database: Database, instance: dg.DagsterInstance
 ) -> None:

@@ -114,7 +114,31 @@ def test_the_cron_table_is_this(definitions: dg.Definitions) -> None:
         for schedule in definitions.schedules or ()
         if isinstance(schedule, dg.ScheduleDefinition)
     ]
-    assert found == [("clients_schedule", "2 */2 * * *", "UTC", "clients", "STOPPED")]
+    table = [
+        ("clients", "2 */2 * * *"),
+        ("import_appointments", "5,15,25,35,45,55 * * * *"),
+        ("import_loyalty", "45 */12 * * *"),
+        ("import_products", "15 5 * * *"),
+        ("import_staff", "30 6 * * *"),
+        ("prune", "40 3 * * *"),
+    ]
+    assert found == [(f"{name}_schedule", cron, "UTC", name, "STOPPED") for name, cron in table]
+
+
+@pytest.mark.parametrize(
+    ("job", "reads"),
+    [
+        ("import_appointments", {"appointments"}),
+        ("import_loyalty", {"clients"}),
+        ("import_products", {"service_categories", "services", "products", "purchases"}),
+        ("import_staff", {"branches", "staff"}),
+    ],
+)
+def test_the_crons_that_import_read_this_and_write_nothing_to_ghl(
+    definitions: dg.Definitions, job: str, reads: set[str]
+) -> None:
+    nodes = {node.name for node in definitions.resolve_job_def(job).nodes_in_topological_order}
+    assert nodes == {f"phorest__{entity}" for entity in reads}
 
 
 def test_schedules_run_in_the_salons_zone() -> None:

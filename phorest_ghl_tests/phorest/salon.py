@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from phorest_ghl.assembly import Runtime, open_runtime
 from phorest_ghl.phorest.exports import Pace
 from phorest_ghl.phorest.importer import Importer, ImportResult
-from phorest_ghl.phorest.local_time import TimeMode
 from phorest_ghl.phorest.purchases import PurchaseImporter
 from phorest_ghl.phorest.scopes import Month, months
 from phorest_ghl.sandbox.server import SandboxServer
@@ -42,10 +41,10 @@ class Salon:
         self.client = runtime.phorest()
         self.batches = 0
 
-    def importer(self, time_mode: TimeMode = "branch_local") -> Importer:
+    def importer(self) -> Importer:
         self.batches += 1
         keyring = self.runtime.keyring()
-        return Importer(self.engine, self.client, keyring, batch_id=f"B{self.batches}", time_mode=time_mode)
+        return Importer(self.engine, self.client, keyring, batch_id=f"B{self.batches}")
 
     def pass_time(self, seconds: float = 2) -> None:
         """Let the salon's clock move on: a delta's upper bound is in whole seconds."""

@@ -72,11 +72,12 @@ def test_instants_follow_each_branch_s_zone_and_the_local_parts_are_kept(shop: S
 
 def test_another_time_mode_computes_the_instants_of_unchanged_rows_anew(shop: Salon) -> None:
     shop.appointments()
-    results = shop.importer(time_mode="utc").appointments(full=True)
+    shop.runtime.settings = shop.runtime.settings.model_copy(update={"phorest_appointment_time_mode": "utc"})
+    results = shop.runtime.importer("B").appointments(full=True)
     assert sum(result.updated for result in results) > 0
     for row in shop.held("phorest_appointments").values():
         assert row["starts_at"] == datetime.combine(row["appointment_date"], row["start_time"], UTC)
-    again = shop.importer(time_mode="utc").appointments(full=True)
+    again = shop.runtime.importer("B").appointments(full=True)
     assert sum(result.updated for result in again) == 0
 
 

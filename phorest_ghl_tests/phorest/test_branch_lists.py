@@ -5,9 +5,13 @@ from typing import Any
 
 import pytest
 
+from phorest_ghl.assembly import open_runtime
+from phorest_ghl.phorest.branches import UnknownBranch
 from phorest_ghl.phorest.specs import PRODUCTS, SERVICE_CATEGORIES, SERVICES, STAFF, ImportSpec
+from phorest_ghl.settings import load_settings
 from phorest_ghl_tests.phorest.salon import ID_FIELDS, Salon, salon, without_nulls
 from phorest_ghl_tests.support.databases import Database
+from phorest_ghl_tests.sync.rig import RETRY, environment
 
 
 @pytest.fixture
@@ -156,3 +160,33 @@ def test_a_business_without_branches_has_nothing_to_read_and_nothing_wrong(shop:
     results = [*importer.staff().values(), *importer.catalogue().values(), shop.purchases()]
     assert importer.appointments() == []
     assert all(result.complete and result.seen == 0 for result in results)
+
+
+def test_where_a_branch_is_named_only_its_lists_are_read(shop: Salon, database: Database) -> None:
+    first, second = shop.branches()
+    environ = environment(shop.sandbox, database.url, PHOREST_BRANCH_ID=second)
+    with open_runtime(load_settings(environ, None), retry=RETRY) as runtime:
+        importer = runtime.importer("B")
+        importer.staff()
+        importer.catalogue()
+        read = importer.appointments()
+        assert read
+        assert all(result.scope.startswith(f"{second}/") for result in read)
+        assert [branch.branch_id for branch in importer.branches()] == [second], "whose sales are exported"
+    for table in ("staff", "services", "service_categories", "products"):
+        found = shop.rows(f"select distinct branch_id from phorest_{table}")  # noqa: S608
+        assert found == [{"branch_id": second}], table
+    assert set(shop.held("phorest_branches")) == {first, second}
+
+
+def test_a_branch_that_the_business_does_not_have_is_named_with_those_there_are(
+    shop: Salon, database: Database
+) -> None:
+    first, second = sorted(shop.branches())
+    environ = environment(shop.sandbox, database.url, PHOREST_BRANCH_ID=f"{first},elsewhere")
+    said = rf"names elsewhere, which .* are: {first}, {second}\. Correct the"
+    with (
+        open_runtime(load_settings(environ, None), retry=RETRY) as runtime,
+        pytest.raises(UnknownBranch, match=said),
+    ):
+        runtime.importer("B").clients()

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from phorest_ghl.phorest.retention import DEFAULT, TABLES, Retention, prune
+from phorest_ghl.phorest.retention import TABLES, Retention, prune
 from phorest_ghl_tests.phorest.salon import Salon, salon
 from phorest_ghl_tests.support.databases import Database
 
@@ -50,7 +50,9 @@ def test_a_vanished_row_goes_and_one_that_phorest_calls_deleted_stays(shop: Salo
 def test_none_keeps_for_ever_and_each_table_has_its_own_time(shop: Salon) -> None:
     nothing = Retention(versions=dict.fromkeys(TABLES), tombstones=dict.fromkeys(TABLES))
     assert prune(shop.engine, nothing, later(100_000)) == {}
-    assert set(prune(shop.engine, DEFAULT, later(0))) == {"phorest_versions", *TABLES}
+    usual = shop.runtime.retention()
+    assert set(prune(shop.engine, usual, later(0))) == {"phorest_versions", *TABLES}
+    assert (usual.versions["phorest_clients"], usual.tombstones["phorest_purchases"]) == (400 * DAY, 730 * DAY)
 
 
 def test_a_misspelt_table_is_refused() -> None:

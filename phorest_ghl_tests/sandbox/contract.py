@@ -256,6 +256,7 @@ def _tour_location(drive: Driver, call: Any) -> None:
     call("PUT", f"{where}/tags/{tag}", {"name": "U"})
     call("DELETE", f"{where}/tags/{tag}")
     call("GET", "/users/", locationId=drive.location)
+    call("GET", "/workflows/", locationId=drive.location)
     call("GET", "/users/search", companyId=drive.world.location["companyId"])
     call("GET", f"/users/{next(iter(drive.world.ghl['users'].rows))}")
 

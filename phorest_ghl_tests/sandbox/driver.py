@@ -85,6 +85,16 @@ class Driver:
             headers["version"] = version
         return self.send(self.app.ghl, _request(method, path, body, query, headers))
 
+    def strike(self, method: str, path: str, body: object = None) -> Answer:
+        """A GHL call that meets the faults in force, as it would on the wire."""
+        headers = {"authorization": f"Bearer {self.world.credentials.ghl_token}", "version": V2}
+        request = _request(method, path, body, None, headers)
+        found = self.app.ghl.find(request)
+        assert found is not None
+        reply = self.app.reply(self.app.ghl, request, found, self.app.faults.strike("ghl", found[0].name))
+        assert reply is not None, "this fault breaks the connection, which needs a real server"
+        return _parsed(reply)
+
     def send(self, api: Any, request: Request) -> Answer:
         """One request to one API."""
         reply = api.answer(request, api.find(request))

@@ -37,13 +37,11 @@ def test_a_decision_holds_until_a_run_has_used_it_and_says_who_made_it(database:
         assert found.of(Kind.OPT_IN, ["C1"]) is None
         assert found.clients(Kind.OPT_IN) == {"C2"}
         assert found.clients(Kind.RECREATE) == frozenset()
-        assert (mark_used(connection, [adoption]), mark_used(connection, [adoption]), mark_used(connection, [])) == (
-            1,
-            0,
-            0,
-        )
+        used = [mark_used(connection, rows, batch_id="B1") for rows in ([adoption], [adoption], [])]
+        assert used == [1, 0, 0]
         assert held(connection).clients(Kind.ADOPT) == frozenset()
-        assert connection.execute(sa.text("select count(*) from review_decisions")).scalar_one() == 3
+        kept = connection.execute(sa.text("select detail from review_decisions order by id")).scalars().all()
+        assert kept == [{"client_hash": "a", "batch_id": "B1"}, {}, {}]
 
 
 def test_a_person_who_thinks_again_is_heard(database: "Database") -> None:

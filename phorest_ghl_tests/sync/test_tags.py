@@ -50,6 +50,9 @@ def done(contacts: list[str], tag: str) -> httpx.Response:
     return httpx.Response(201, json={"responses": parts})
 
 
+CONFIRMING = client(done)
+
+
 def change(number: int, tag: str = "vip", **more: Any) -> TagChange:
     return TagChange(phorest_id=f"p{number}", ghl_id=f"c{number:05}", tag=tag, add=more.get("add", True))
 
@@ -68,8 +71,7 @@ def test_the_calls_do_not_depend_on_the_order_and_spelling_and_no_contact_stands
     stands = Counter((call.tag, call.add, ghl_id) for call in calls for ghl_id in call.contacts)
     assert set(stands.values()) <= {1}
     assert {c for call in calls for behind in call.contacts.values() for c in behind} == set(wanted)
-    answers = send_tags(client(done), wanted)
-    assert answers == dict.fromkeys(wanted)
+    assert send_tags(CONFIRMING, wanted) == dict.fromkeys(wanted)
 
 
 def test_what_a_contact_loses_comes_before_what_it_gains_and_never_both_at_once() -> None:

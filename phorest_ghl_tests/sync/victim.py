@@ -16,7 +16,11 @@ import structlog
 from phorest_ghl.assembly import open_runtime
 from phorest_ghl.phorest.importer import Importer
 from phorest_ghl.settings import load_settings
+from phorest_ghl.sync import mirror
 from phorest_ghl.sync.clients import ClientsSync, new_batch_id
+from phorest_ghl.sync.going_live import go_live
+from phorest_ghl.sync.guard import guard
+from phorest_ghl.sync.journal import Ledger
 from phorest_ghl_tests.sync.rig import LAG_S, RETRY
 
 _forks = multiprocessing.get_context("forkserver")
@@ -35,6 +39,13 @@ def live(environ: dict[str, str], jobs: tuple[str, ...]) -> None:
             sync.confirm_workflows("a test")
             prepared = sync.prepare()
             sync.apply(sync.plan(prepared), prepared, started_at=datetime.now(UTC))
+        if "guard" in jobs:
+            ghl = runtime.ghl()
+            with runtime.engine.connect() as connection:
+                ids = [*mirror.load(connection, ghl.location_id)]
+            guard(runtime.engine, ghl, Ledger(ghl.location_id, "client", new_batch_id()), ids)
+        if "go live" in jobs:
+            go_live(runtime.engine, runtime.ghl())
 
 
 @contextlib.contextmanager

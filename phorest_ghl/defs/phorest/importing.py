@@ -79,7 +79,7 @@ def _checks(key: dg.AssetKey, spec: ImportSpec) -> list[dg.AssetCheckSpec]:
 
 def importer_of(salon: Runtime) -> Importer:
     """An importer for one run."""
-    return Importer(salon.engine, salon.phorest(), salon.keyring(), batch_id=new_batch_id())
+    return salon.importer(new_batch_id())
 
 
 def report(

@@ -17,7 +17,8 @@ WATCHED = (
 
 
 def save_new(world: World, row: Row) -> None:
-    """A contact was created."""
+    """A contact was created by whom `createdBy` says."""
+    row |= dnd_trail({}, row, by=row["createdBy"], at=row["dateAdded"])
     at = _store(world, row)
     world.automations.fire("contact created", row, at=at)
     if world.switches.ghl_create_fires_tag_added:
@@ -29,12 +30,16 @@ def save_new(world: World, row: Row) -> None:
     world.webhooks.contact("ContactCreate", row)
 
 
-def save_changed(world: World, before: Row, changed: Row) -> Row:
-    """A contact was changed; the row as it is now, with `dateUpdated` set if anything differs."""
+def save_changed(world: World, before: Row, changed: Row, *, by: str) -> Row:
+    """A contact was changed; the row as it is now, with `dateUpdated` set if anything differs.
+
+    `by` is `person`, or the kind of integration as in `createdBy`.
+    """
     row = {**before, **changed}
     if row == before:
         return before
     row["dateUpdated"] = exact_instant(world.clock.now())
+    row |= dnd_trail(before, row, by=by, at=row["dateUpdated"])
     at = _store(world, row)
     fields = changed_fields(before, row)
     for tag in row["tags"]:
@@ -73,6 +78,28 @@ def move_children(world: World, source: str, target: str) -> None:
         store = world.ghl[name]
         for row in [row for row in store.rows.values() if row.get("contactId") == source]:
             store.put(row["id"], {**row, "contactId": target})
+
+
+def dnd_trail(before: Row, row: Row, *, by: str, at: str) -> Row:
+    """Who last changed which channel, for the truth alone: `{"dndChanged": {channel: {status, by, at}}}`.
+
+    `all` is the flag `dnd`, `inbound` the inbound setting; a channel that was taken out of the object is `absent`.
+    """
+    old, new = _dnd_states(before), _dnd_states(row)
+    fresh = {
+        channel: {"status": new.get(channel, {}).get("status", "absent"), "by": by, "at": at}
+        for channel in {**old, **new}
+        if old.get(channel) != new.get(channel)
+    }
+    return {"dndChanged": {**before.get("dndChanged", {}), **fresh}} if fresh else {}
+
+
+def _dnd_states(row: Row) -> Row:
+    found: Row = dict(row.get("dndSettings") or {})
+    if row.get("dnd"):
+        found["all"] = {"status": "active"}
+    inbound: Row = row.get("inboundDndSettings") or {}
+    return found | {"inbound": inbound["all"]} if "all" in inbound else found
 
 
 def changed_fields(before: Row, row: Row) -> list[str]:

@@ -74,7 +74,7 @@ def changes(call: Call, before: Row) -> Row:
             found[name] = read(call, body[name])
     if "tags" in body:
         found["tags"] = clean_tags(body["tags"])
-    if "customFields" in body:
+    if "customFields" in body and "fields_ignored" not in call.request.ignored:
         found["customFields"] = _custom_fields(call, before.get("customFields") or {}, body["customFields"])
     if not call.clears():
         found = {name: value for name, value in found.items() if value is not None}
@@ -175,6 +175,8 @@ def _definition(call: Call, item: Row) -> Row | None:
 
 
 def _dnd_changes(call: Call, before: Row) -> Row:
+    if "dnd_ignored" in call.request.ignored:
+        return {}
     found: Row = {name: call.body[name] for name in ("dnd", "inboundDndSettings") if name in call.body}
     if "dndSettings" in call.body:
         found["dndSettings"] = _dnd_settings(call, before.get("dndSettings") or {}, call.body["dndSettings"])

@@ -55,12 +55,18 @@ def update(call: Call) -> Reply:
     before = existing(call, call.ids[0])
     changed = contact_writes.changes(call, before)
     if not call.world.switches.ghl_allow_duplicate_contact:
-        found = dedupe.match(call.world, changed.get("email"), changed.get("phone"), leaving_out=before["id"])
-        if found is not None:
-            dedupe.refuse_duplicate(call.world, found)
-    row = contact_events.save_changed(call.world, before, changed)
+        _settle_clash(call, changed, before["id"])
+    row = contact_events.save_changed(call.world, before, changed, by=call.source)
     done = {"succeeded": True} if call.v3 else {"succeded": True}  # here the v3 spec has dropped the misspelt one
     return Reply(200, done | {"contact": _answered(call, contact_shapes.got(call.world, row, v3=call.v3))})
+
+
+def _settle_clash(call: Call, changed: Row, key: str) -> None:
+    """An address of somebody else in an update: refused, or by switch dropped in silence as an upsert does (#37)."""
+    while found := dedupe.match(call.world, changed.get("email"), changed.get("phone"), leaving_out=key):
+        if call.world.switches.ghl_put_clash == "rejected":
+            dedupe.refuse_duplicate(call.world, found)
+        changed.pop(found[1])
 
 
 def upsert(call: Call) -> Reply:
@@ -92,7 +98,7 @@ def _merge_into(call: Call, key: str, field: str) -> Row:
         changed.pop(other)
     if field == "email" and changed["email"] != (before.get("email") or "").lower():
         changed |= _secondary_address(call, before, changed["email"])
-    return contact_events.save_changed(call.world, before, changed)
+    return contact_events.save_changed(call.world, before, changed, by=call.source)
 
 
 def _secondary_address(call: Call, before: Row, email: str) -> Row:

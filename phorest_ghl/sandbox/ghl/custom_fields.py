@@ -10,6 +10,7 @@ from phorest_ghl.sandbox import shapes as w
 from phorest_ghl.sandbox.ghl.common import Call, delete, get, post, put, refuse
 from phorest_ghl.sandbox.store import Row
 from phorest_ghl.sandbox.wire import Reply
+from phorest_ghl.sandbox.world import World
 
 DATA_TYPES = frozenset({
     "TEXT", "LARGE_TEXT", "NUMERICAL", "PHONE", "MONETORY", "CHECKBOX", "SINGLE_OPTIONS", "MULTIPLE_OPTIONS", "DATE",
@@ -28,27 +29,41 @@ def list_fields(call: Call) -> Reply:
     """All definitions, without paging; `model` contact (default), opportunity or all."""
     model = call.request.param("model") or "contact"
     rows = call.store("fields").rows.values()
-    return Reply(200, {"customFields": [dict(row) for row in rows if model in {"all", row["model"]}]})
+    return Reply(200, {"customFields": [_shown(row) for row in rows if model in {"all", row["model"]}]})
 
 
 def create_field(call: Call) -> Reply:
     """201; a name or key that exists answers 400 (ASSUMED status), an unknown data type 422."""
-    if call.body["dataType"] not in DATA_TYPES:
+    return Reply(201, {"customField": _shown(make_field(call.world, call.body, by=call.source))})
+
+
+def make_field(world: World, body: Row, *, by: str) -> Row:
+    """A definition that the API or a person makes; the row, which says by whom (no answer of GHL does).
+
+    Raises:
+        Refusal: the name or key exists, whatever its type, or there is no such data type.
+    """
+    if body["dataType"] not in DATA_TYPES:
         refuse(422, ["dataType must be a valid enum value"])
-    name, model = call.body["name"], call.body.get("model", "contact")
+    name, model = body["name"], body.get("model", "contact")
     slug = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
     key = f"{model}.{slug}"
-    if not slug or any(row["fieldKey"] == key or row["name"] == name for row in call.store("fields").rows.values()):
+    if not slug or any(row["fieldKey"] == key or row["name"] == name for row in world.ghl["fields"].rows.values()):
         refuse(400, f"Custom field with name {name} already exists")
     row: Row = {
-        "id": call.world.new_ghl_id(), "name": name, "fieldKey": key, "placeholder": call.body.get("placeholder", ""),
-        "dataType": call.body["dataType"], "position": call.body.get("position", 0),
-        "picklistOptions": _options(call.body), "picklistImageOptions": [], "isAllowedCustomOption": False,
-        "isMultiFileAllowed": call.body.get("isMultipleFile", False),
-        "maxFileLimit": call.body.get("maxNumberOfFiles", 1), "locationId": call.ids[0], "model": model,
+        "id": world.new_ghl_id(), "name": name, "fieldKey": key, "placeholder": body.get("placeholder", ""),
+        "dataType": body["dataType"], "position": body.get("position", 0),
+        "picklistOptions": _options(body), "picklistImageOptions": [], "isAllowedCustomOption": False,
+        "isMultiFileAllowed": body.get("isMultipleFile", False),
+        "maxFileLimit": body.get("maxNumberOfFiles", 1), "locationId": world.location["id"], "model": model,
+        "createdBy": by,
     }  # fmt: skip
-    call.store("fields").put(row["id"], row)
-    return Reply(201, {"customField": dict(row)})
+    world.ghl["fields"].put(row["id"], row)
+    return row
+
+
+def _shown(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != "createdBy"}
 
 
 def _options(body: Row) -> list[str]:
@@ -67,7 +82,7 @@ def _field(call: Call) -> Row:
 
 def read_field(call: Call) -> Reply:
     """One definition."""
-    return Reply(200, {"customField": dict(_field(call))})
+    return Reply(200, {"customField": _shown(_field(call))})
 
 
 def update_field(call: Call) -> Reply:
@@ -77,7 +92,7 @@ def update_field(call: Call) -> Reply:
         changed["picklistOptions"] = options
     row = {**_field(call), **changed}
     call.store("fields").put(row["id"], row)
-    return Reply(200, {"customField": dict(row)})
+    return Reply(200, {"customField": _shown(row)})
 
 
 def delete_field(call: Call) -> Reply:

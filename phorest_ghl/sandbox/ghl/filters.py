@@ -98,6 +98,8 @@ def _allowed(world: World, field: str) -> frozenset[str]:
     if field.startswith("customFields."):
         definition = world.ghl["fields"].get(field.split(".")[1])
         found = None if definition is None else _BY_TYPE.get(definition["dataType"], _TEXT)
+    if "ndSettings." in field and not world.switches.ghl_dnd_filters:
+        found = None  # as before June 2026 (#279)
     if found is None:
         refuse(400, f"Invalid field {field} in filters")
     return found

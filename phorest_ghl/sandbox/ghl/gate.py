@@ -19,6 +19,7 @@ from phorest_ghl.sandbox.ghl import (
     search,
     tags,
     users,
+    workflows,
 )
 from phorest_ghl.sandbox.ghl.common import Call, GhlRoute, error, refuse
 from phorest_ghl.sandbox.limits import Daily, Window
@@ -29,7 +30,20 @@ from phorest_ghl.sandbox.wire import Refusal, Reply, Request
 from phorest_ghl.sandbox.world import World
 
 VERSIONS = frozenset({"2021-01-01", "2021-04-15", "2021-07-28", "2023-02-21", "v3"})
-_MODULES = (contacts, search, tags, notes, custom_fields, locations, users, calendars, events, event_notes, oauth)
+_MODULES = (
+    contacts,
+    search,
+    tags,
+    notes,
+    custom_fields,
+    locations,
+    users,
+    calendars,
+    events,
+    event_notes,
+    workflows,
+    oauth,
+)
 _DAY_S = 86_400
 
 

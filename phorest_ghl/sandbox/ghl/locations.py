@@ -18,11 +18,12 @@ def settings(world: World) -> Row:
     """Deduplication preferences and the rest of `location.settings`."""
     switches = world.switches
     shown: Row = {
-        "allowDuplicateContact": switches.ghl_allow_duplicate_contact,
         "allowDuplicateOpportunity": False,
         "allowFacebookNameMerge": False,
         "disableContactTimezone": False,
     }
+    if switches.ghl_allow_duplicate_shown:
+        shown = {"allowDuplicateContact": switches.ghl_allow_duplicate_contact} | shown
     if switches.ghl_identifiers_shown:
         shown["contactUniqueIdentifiers"] = switches.ghl_unique_identifiers
     return shown

@@ -126,7 +126,7 @@ def add_followers(call: Call) -> Reply:
     contact = contacts.existing(call, call.ids[0])
     held: list[str] = contact.get("followers") or []
     added = [key for key in dict.fromkeys(call.body["followers"]) if key not in held]
-    contact_events.save_changed(call.world, contact, {"followers": [*held, *added]})
+    contact_events.save_changed(call.world, contact, {"followers": [*held, *added]}, by=call.source)
     return Reply(201, {"followers": [*held, *added], "followersAdded": added})
 
 
@@ -135,7 +135,7 @@ def remove_followers(call: Call) -> Reply:
     contact = contacts.existing(call, call.ids[0])
     held: list[str] = contact.get("followers") or []
     left = [key for key in held if key not in call.body["followers"]]
-    contact_events.save_changed(call.world, contact, {"followers": left})
+    contact_events.save_changed(call.world, contact, {"followers": left}, by=call.source)
     return Reply(200, {"followers": left, "followersRemoved": [key for key in held if key not in left]})
 
 

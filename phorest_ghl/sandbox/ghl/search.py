@@ -82,14 +82,16 @@ def _matching(call: Call, order: Order) -> list[Row]:
     """All matches in order; kept until the index changes, so that paging costs one scan."""
     world = call.world
     seen = world.contacts.catch_up(world.clock.seconds())
-    key = orjson.dumps([call.body.get("filters"), call.body.get("query"), order])
-    state = (world.contacts.search_revision, world.ghl["fields"].revision, world.switches.ghl_search_misses_additional)
+    filters: list[Row] = [] if "filter_ignored" in call.request.ignored else call.body.get("filters") or []
+    key = orjson.dumps([filters, call.body.get("query"), order])
+    switches = (world.switches.ghl_search_misses_additional, world.switches.ghl_dnd_filters)
+    state = (world.contacts.search_revision, world.ghl["fields"].revision, switches)
     kept = world.searches
     if kept.get("state") != state or len(kept) > 32:
         kept.clear()
         kept["state"] = state
     if key not in kept:
-        fits = matcher(world, call.body.get("filters") or [])
+        fits = matcher(world, filters)
         words = call.body.get("query", "").lower()
         found = [row for row in seen.values() if fits(row) and (not words or words in _text(row))]
         found.sort(key=lambda row: row["id"])

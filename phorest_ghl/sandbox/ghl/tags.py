@@ -29,7 +29,9 @@ _MOST_IN_BUSINESS = 50
 def add(call: Call) -> Reply:
     """201 with the contact's tags after the call; only tags it did not have fire a trigger."""
     row = contacts.existing(call, call.ids[0])
-    row = contact_events.save_changed(call.world, row, {"tags": clean_tags([*row["tags"], *call.body["tags"]])})
+    row = contact_events.save_changed(
+        call.world, row, {"tags": clean_tags([*row["tags"], *call.body["tags"]])}, by=call.source
+    )
     return Reply(201, {"tags": row["tags"]})
 
 
@@ -37,7 +39,9 @@ def remove(call: Call) -> Reply:
     """200 with the contact's tags after the call."""
     row = contacts.existing(call, call.ids[0])
     gone = set(clean_tags(call.body["tags"]))
-    row = contact_events.save_changed(call.world, row, {"tags": [tag for tag in row["tags"] if tag not in gone]})
+    row = contact_events.save_changed(
+        call.world, row, {"tags": [tag for tag in row["tags"] if tag not in gone]}, by=call.source
+    )
     return Reply(200, {"tags": row["tags"]})
 
 
@@ -69,7 +73,7 @@ def _bulk_one(call: Call, key: str, kind: str) -> Row:
         new = clean_tags([*old, *named])
     else:
         new = [] if call.body.get("removeAllTags") else [tag for tag in old if tag not in named]
-    contact_events.save_changed(call.world, row, {"tags": new})
+    contact_events.save_changed(call.world, row, {"tags": new}, by=call.source)
     added, removed = [tag for tag in new if tag not in old], [tag for tag in old if tag not in new]
     return {
         "contactId": key,
@@ -87,7 +91,8 @@ def bulk_business(call: Call) -> Reply:
         refuse(422, [f"ids must contain no more than {_MOST_IN_BUSINESS} elements"])
     known = [key for key in call.body["ids"] if key in call.world.contacts]
     for key in known:
-        contact_events.save_changed(call.world, call.world.contacts.rows[key], {"businessId": call.body["businessId"]})
+        before, changed = call.world.contacts.rows[key], {"businessId": call.body["businessId"]}
+        contact_events.save_changed(call.world, before, changed, by=call.source)
     return Reply(200, {"success": True, "ids": known})
 
 
