@@ -26,6 +26,7 @@ from phorest_ghl.http.session import ApiSession
 from phorest_ghl.phorest.client import PhorestClient, basic_auth
 from phorest_ghl.phorest.importer import Importer
 from phorest_ghl.phorest.retention import Retention
+from phorest_ghl.phorest.watched import Seen, WatchedClient
 from phorest_ghl.settings import Settings, SettingsError, kept_days
 
 DATABASE = "phorest_ghl"
@@ -103,20 +104,24 @@ class Runtime:
         """Raises SettingsError where the key is missing or unusable."""
         return keyring(self.settings)
 
-    def phorest(self) -> PhorestClient:
-        """A client of the business, paced with everybody who uses its credential. Raises SettingsError."""
+    def phorest(self, seen: Seen | None = None) -> PhorestClient:
+        """A client of the business, paced with everybody who uses its credential; `seen` is told of every page.
+
+        Raises SettingsError.
+        """
         settings = self.settings
         settings.require(*PHOREST_NAMES)
         limits = _phorest_limits(settings)
         budget = self._budget(f"phorest:{settings.phorest_business_id}", limits)
         session = self._parts.enter_context(_phorest_session(settings, budget, limits, self._retry))
-        return PhorestClient(session, str(settings.phorest_business_id))
+        business_id = str(settings.phorest_business_id)
+        return PhorestClient(session, business_id) if seen is None else WatchedClient(session, business_id, seen)
 
-    def importer(self, batch_id: str) -> Importer:
+    def importer(self, batch_id: str, *, seen: Seen | None = None) -> Importer:
         """An importer of the business for one run, with the branches and times that the settings name. Raises SettingsError."""
         return Importer(
             self.engine,
-            self.phorest(),
+            self.phorest(seen),
             self.keyring(),
             batch_id=batch_id,
             time_mode=self.settings.phorest_appointment_time_mode,

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, text
 from phorest_ghl.assembly import Runtime, open_runtime
 from phorest_ghl.commands import reports
 from phorest_ghl.commands.console import Exit, Out
+from phorest_ghl.commands.progress import pages_shown
 from phorest_ghl.phorest.importer import ImportResult
 from phorest_ghl.settings import Settings
 from phorest_ghl.sync.clients import ClientsSync, Prepared, new_batch_id
@@ -95,7 +96,8 @@ def status(settings: Settings, out: Out) -> Exit:
 
 def import_clients(runtime: Runtime, out: Out, *, full: bool = False) -> ImportResult:
     """Import what the clients cron brings; the clients' own result."""
-    result = runtime.importer(new_batch_id()).clients(full=full)["client"]
+    with pages_shown(out) as seen:
+        result = runtime.importer(new_batch_id(), seen=seen).clients(full=full)["client"]
     out.say(
         f"Imported from Phorest: {result.seen} clients seen, {result.inserted} new, {result.updated} changed, "
         f"{len(result.set_aside)} set aside."

@@ -40,7 +40,7 @@ def _remote(checkup: Checkup, settings: Settings, parts: Runtime | Unpaced, runt
     if missing := _missing(settings, PHOREST_NAMES):
         checkup.skip(missing, *phorest_side.NAMES)
     else:
-        phorest_side.examine(checkup, parts.phorest())
+        phorest_side.examine(checkup, parts.phorest(), wanted=settings.branch_ids)
     if missing := _missing(settings, GHL_NAMES):
         checkup.skip(missing, *ghl_side.NAMES)
         return

@@ -3,7 +3,7 @@
 Belongs here: checks that ask Phorest. Nothing is changed there. Does not: how the answers are listed (`checkup`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -48,8 +48,11 @@ _REFUSED = {
 }
 
 
-def examine(checkup: Checkup, client: PhorestClient) -> None:
-    """Make all checks of Phorest; where the credentials do not work, the others are listed as not made."""
+def examine(checkup: Checkup, client: PhorestClient, *, wanted: Collection[str] = ()) -> None:
+    """Make all checks of Phorest; where the credentials do not work, the others are listed as not made.
+
+    `wanted` are the branches that the settings name; none for all.
+    """
     branches: list[models.Branch] = []
 
     def credentials() -> Finding:
@@ -62,7 +65,7 @@ def examine(checkup: Checkup, client: PhorestClient) -> None:
         return
     checkup.look(REGION, lambda: _explained(lambda: _region(client, branches)))
     checkup.look(FILTER, lambda: _filter(client))
-    checkup.look(ZONES, lambda: _places(branches))
+    checkup.look(ZONES, lambda: _places(branches, wanted))
     checkup.look(CLOCK, lambda: skew("Phorest", client.now(), datetime.now(UTC)))
 
 
@@ -113,7 +116,14 @@ def _filter(client: PhorestClient) -> Finding:
     )
 
 
-def _places(branches: Sequence[models.Branch]) -> Finding:
+def _places(branches: Sequence[models.Branch], wanted: Collection[str]) -> Finding:
+    unknown = sorted(set(wanted) - {branch.branchId for branch in branches})
+    if unknown:
+        return red(
+            f"the business has no branch {', '.join(unknown)}",
+            f"Correct PHOREST_BRANCH_ID; there is {', '.join(branch.branchId for branch in branches)}.",
+        )
+    branches = [branch for branch in branches if not wanted or branch.branchId in wanted]
     nowhen = [branch.branchId for branch in branches if not _zone_exists(branch.timeZone)]
     if nowhen:
         return red(

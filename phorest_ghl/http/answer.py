@@ -37,7 +37,10 @@ class Answer:
     parsed: object = field(default=NOT_PARSED, repr=False, compare=False)
 
     def json(self) -> Any:
-        """The parsed body. Raises ApiError PROTOCOL for HTML, an empty body, or JSON that is cut off."""
+        """The parsed body, or what its reader made of it.
+
+        Raises ApiError PROTOCOL for HTML, an empty body, or JSON that is cut off.
+        """
         parsed, damage = self.parsed, None
         if parsed is NOT_PARSED:
             parsed, damage = parse(self.content, self.headers.get("content-type", ""))

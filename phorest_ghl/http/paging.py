@@ -5,6 +5,7 @@ Belongs here: order, prefetch, guards. Does not: what a page holds.
 A vendor that ignores the page parameter or hands out the same cursor again would otherwise be read for ever.
 """
 
+import contextlib
 import contextvars
 from collections import deque
 from collections.abc import Callable, Generator, Hashable
@@ -14,7 +15,9 @@ from typing import NoReturn, Protocol, TypeVar
 from phorest_ghl.http.errors import Api, ApiError, Category
 
 PREFETCH = 4
-"""Pages in flight or waiting for the reader (facts/phorest-api §4: at most four requests at a time)."""
+"""Pages in flight (facts/phorest-api §4: at most four requests at a time)."""
+WAITING = 8
+"""Pages that may wait for the reader besides, so that a reader who is busy for a moment stops no request."""
 
 
 class NumberedPage(Protocol):
@@ -73,9 +76,39 @@ def iterate_pages(
     api: Api = "phorest",
     operation: str = "reading a list",
     prefetch: int = PREFETCH,
+    waiting: int = WAITING,
     growth: int | None = None,
 ) -> Generator[PageT]:
-    """Every page in order, up to `prefetch` of them fetched ahead in threads; no more are ever held.
+    """Every page in order, as `iterate_groups` reads them, one at a time."""
+    groups = iterate_groups(
+        fetch,
+        total_pages=total_pages,
+        content=content,
+        api=api,
+        operation=operation,
+        prefetch=prefetch,
+        waiting=waiting,
+        growth=growth,
+        at_most=1,
+    )
+    with contextlib.closing(groups):
+        for (page,) in groups:
+            yield page
+
+
+def iterate_groups(
+    fetch: Callable[[int], PageT],
+    *,
+    total_pages: Callable[[PageT], int],
+    at_most: int,
+    content: Callable[[PageT], Hashable] | None = None,
+    api: Api = "phorest",
+    operation: str = "reading a list",
+    prefetch: int = PREFETCH,
+    waiting: int = WAITING,
+    growth: int | None = None,
+) -> Generator[list[PageT]]:
+    """Every page in order, fetched ahead in threads; together those that are there when the reader comes back.
 
     Page 0 is read first, for it says how many there are. Closing the generator, or an error in the reader, cancels what
     has not started; requests in flight finish unheard. An error of `fetch` is raised where its page would have come.
@@ -83,10 +116,12 @@ def iterate_pages(
     Args:
         fetch: reads the page of a number, counted from 0; called from several threads.
         total_pages: how many pages there are, by this page.
+        at_most: pages handed over at a time, at least 1; fewer where the next one is not there yet.
         content: something that differs between two pages of a list that makes progress, for instance the first id.
         api: whose list it is, for errors.
         operation: what is read, for errors: a route template, never a URL.
-        prefetch: pages in flight or waiting, at least 1.
+        prefetch: pages in flight, at least 1.
+        waiting: pages that may wait for the reader besides.
         growth: pages that may be added while reading; by default 20 or as many as there were, whichever is more.
 
     Raises:
@@ -96,30 +131,44 @@ def iterate_pages(
     first = fetch(0)
     guard.admit(0, first.number, total_pages(first), content(first) if content else None)
     if guard.total == 1:
-        yield first
+        yield [first]
         return
     ahead: deque[Future[PageT]] = deque()
-    pool = ThreadPoolExecutor(max_workers=max(1, prefetch), thread_name_prefix="pages")
+    in_flight, held = max(1, prefetch), max(1, prefetch) + max(0, waiting)
+    pool = ThreadPoolExecutor(max_workers=in_flight, thread_name_prefix="pages")
     asked = wanted = 1
 
     def look_ahead() -> None:
         nonlocal asked
-        while asked < guard.total and len(ahead) < max(1, prefetch):
+        while asked < guard.total and len(ahead) < held:
             # The run's ids travel in context variables; without the copy its log lines would lose them.
             ahead.append(pool.submit(contextvars.copy_context().run, fetch, asked))
             asked += 1
 
     try:
         look_ahead()
-        yield first
+        yield [first]
         while wanted < guard.total:
-            page = ahead.popleft().result()
-            guard.admit(wanted, page.number, total_pages(page), content(page) if content else None)
-            wanted += 1
-            look_ahead()  # before the reader has the page, so that the vendor works while it is written
-            yield page
+            group: list[PageT] = []
+            while ahead and len(group) < at_most and (not group or _succeeded(ahead[0])):
+                page = ahead.popleft().result()
+                try:
+                    guard.admit(wanted, page.number, total_pages(page), content(page) if content else None)
+                except ApiError:
+                    if group:
+                        yield group  # what came before is well
+                    raise
+                wanted += 1
+                group.append(page)
+                look_ahead()  # before the reader has the page, so that the vendor works while it is written
+            yield group
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _succeeded(page: "Future[PageT]") -> bool:
+    """Whether a page is there already; an error is left for when it is the next to come."""
+    return page.done() and page.exception() is None
 
 
 def iterate_cursor(

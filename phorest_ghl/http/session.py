@@ -128,6 +128,7 @@ class ApiSession:
         lane: Lane = Lane.REST,
         bulk: bool = False,
         repeatable: bool | None = None,
+        reader: Callable[[bytes], object] | None = None,
     ) -> Answer:
         """Send a call, again where that is safe and useful, and return its successful answer.
 
@@ -141,6 +142,9 @@ class ApiSession:
             lane: whose turn in the budget it takes.
             bulk: whether it stops when the day's quota runs low (safety S22).
             repeatable: whether sending it twice does no harm; by default true for GET, PUT and DELETE.
+            reader: makes `Answer.parsed` of the body in place of parsing it as JSON, so that a body which the caller
+                validates is not parsed twice; it raises ValueError for a body that it cannot read. Such a body is then
+                looked at as JSON all the same, and is the caller's to refuse where it is.
 
         Raises:
             ApiError: of the category that says why, UNKNOWN_OUTCOME if a write may have happened all the same.
@@ -156,6 +160,7 @@ class ApiSession:
             lane=lane,
             bulk=bulk,
             repeatable=method in _REPEATABLE if repeatable is None else repeatable,
+            reader=reader,
         )
         # The wait for the first turn is no failure, so it does not count against the time that repeats may take.
         self._take_turn(call)
@@ -218,7 +223,7 @@ class ApiSession:
         parsed: object = NOT_PARSED
         damage: str | None = None
         if promises_json(response.content, kind):
-            parsed, damage = parse(response.content, kind)
+            parsed, damage = _read(response.content, kind, call.reader)
         elif not response.content and call.method == "GET" and response.status_code != 204:
             damage = "its body is empty"
         trace_id = safe_id(response.headers.get("x-phorest-trace-id")) or safe_id(member(parsed, "traceId"))
@@ -304,6 +309,18 @@ class _Call:
     lane: Lane
     bulk: bool
     repeatable: bool
+    reader: Callable[[bytes], object] | None
+
+
+def _read(content: bytes, content_type: str, reader: Callable[[bytes], object] | None) -> tuple[object, str | None]:
+    """The body as its reader reads it, or as JSON; and what is wrong with it (a clause) or None."""
+    if reader is not None:
+        try:
+            return reader(content), None
+        except ValueError:
+            _, damage = parse(content, content_type)
+            return NOT_PARSED, damage
+    return parse(content, content_type)
 
 
 class _Credentials:

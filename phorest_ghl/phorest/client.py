@@ -43,7 +43,8 @@ class PhorestClient:
     ) -> Page:
         """Page `number` (from 0) of an entity's list (§3); of one branch where the list is a branch's."""
         query = {**spec.params, **(params or {}), "page": str(number), "size": str(spec.page_size)}
-        return parse_page(spec, self._get(spec.path, query, branch_id=branch_id).content)
+        answer = self._get(spec.path, query, reader=lambda body: parse_page(spec, body), branch_id=branch_id)
+        return answer.parsed if isinstance(answer.parsed, Page) else parse_page(spec, answer.content)
 
     def one(self, spec: ImportSpec, phorest_id: str, *, branch_id: str = "") -> Page:
         """One record by id, as a page of one. Raises ApiError of category GONE where Phorest has none (404)."""
@@ -83,6 +84,13 @@ class PhorestClient:
             )
         return answer.date
 
-    def _get(self, template: str, params: Mapping[str, str], **ids: str) -> Answer:
+    def _get(
+        self,
+        template: str,
+        params: Mapping[str, str],
+        *,
+        reader: Callable[[bytes], object] | None = None,
+        **ids: str,
+    ) -> Answer:
         path = template.format(**{name: quote(value, safe="") for name, value in ids.items()})
-        return self._session.send("GET", self._prefix + path, operation=f"GET {template}", params=params)
+        return self._session.send("GET", self._prefix + path, operation=f"GET {template}", params=params, reader=reader)

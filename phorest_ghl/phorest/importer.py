@@ -225,7 +225,7 @@ class Importer:
                 spec,
                 scope,
                 read,
-                keep=lambda page: bool(self._reader.write(question, writer, page)[0].ids),
+                keep=lambda page: bool(self._reader.write(question, writer, [page])[0].ids),
             )
         watermark = in_transaction(
             self._engine,

@@ -1,4 +1,4 @@
-"""Reading one list to its end: page by page, committed page by page, again while it changes under the reader.
+"""Reading one list to its end: page by page, committed a few pages at a time, again while it changes under the reader.
 
 Belongs here: passes, pages that cannot be read, rows that cannot be written, what a list that shifts hides. Does not:
 cursors, tombstones, what to read (`importer`).
@@ -10,9 +10,10 @@ A row that comes twice in two passes running, with all else the same, is one tha
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 
 import structlog
 from sqlalchemy import Connection, Engine, text
@@ -22,7 +23,7 @@ from phorest_ghl.db.bulk import PageWriter, Written
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.db.work_items import WorkItem, open_items
 from phorest_ghl.http.errors import ApiError, Category
-from phorest_ghl.http.paging import iterate_pages
+from phorest_ghl.http.paging import iterate_groups
 from phorest_ghl.phorest.client import PhorestClient
 from phorest_ghl.phorest.pages import MalformedPage, Page, SetAside, rows_of
 from phorest_ghl.phorest.scopes import Scope
@@ -32,9 +33,12 @@ _log = structlog.get_logger(__name__)
 
 IMPORT_CAUSE = "import"
 """The cause of work items for rows that could not be imported."""
+AT_ONCE = 4
+"""Pages that are committed together, where so many are there: what a crash loses at most."""
 _PASSES = 3
 _PAGE_TRIES = 3  # for an answer that is no page; network errors are the session's to repeat
 _REFUSED = (DataError, IntegrityError)
+_WITHOUT_WAITING = text("set local synchronous_commit = off")
 _SECOND = timedelta(seconds=1)  # as exact as Phorest prints a change, and as its Date header is
 _IGNORED_SHARE = 0.2  # of rows below the lower bound, above which the filter did not filter (facts/phorest-api §9)
 _FORGOTTEN = timedelta(days=2)  # since when a read that noted ids cannot be going on any more
@@ -161,30 +165,30 @@ class ListReader:
         return read
 
     def write(
-        self, question: ListQuestion, writer: PageWriter, page: Page, *, read: tuple[str, int] | None = None
-    ) -> tuple[Written, Page]:
-        """Commit a page. If PostgreSQL refuses a value that passed validation, its row is set aside, never the page."""
-        looked_up = question.derived_from(page)
+        self, question: ListQuestion, writer: PageWriter, pages: Sequence[Page], *, read: tuple[str, int] | None = None
+    ) -> tuple[Written, Sequence[Page]]:
+        """Commit pages together. If PostgreSQL refuses a value that passed validation, its row is set aside, no page is."""
 
         def whole(connection: Connection) -> Written:
-            written = writer.write(
-                connection,
-                page.document,
-                path=page.path,
-                batch_id=self._batch_id,
-                branch_id=question.scope.branch_id,
-                read=read,
-                derived_from=looked_up,
-            )
-            self._note_set_aside(connection, question.spec, page)
+            # Whoever commits durably later, and the cursor does, makes this durable with it (decision 3).
+            connection.execute(_WITHOUT_WAITING)
+            written = Written.nothing()
+            for path, alike in groupby(pages, lambda page: page.path):
+                written += self._send(connection, question, writer, tuple(alike), path, read)
+            for page in pages:
+                self._note_set_aside(connection, question.spec, page)
             return written
 
         try:
-            return in_transaction(self._engine, whole), page
+            return in_transaction(self._engine, whole), pages
         except _REFUSED:
-            return in_transaction(
-                self._engine, lambda connection: self._row_by_row(connection, question, writer, page, read)
-            )
+            written = Written.nothing()
+            kept: list[Page] = []
+            for page in pages:
+                more, page_kept = self._alone(question, writer, page, read)
+                written += more
+                kept.append(page_kept)
+            return written, kept
 
     def count(self, question: ListQuestion) -> int:
         """How many rows Phorest counts. Raises ApiError, and MalformedPage where the answer stays none."""
@@ -209,21 +213,25 @@ class ListReader:
         read.start_over()
         totals: set[int] = set()
         pages = rows = newer = 0
-        for page in iterate_pages(
-            lambda page_number: self._fetch(question, page_number), total_pages=lambda page: page.total_pages
+        for group in iterate_groups(
+            lambda page_number: self._fetch(question, page_number),
+            total_pages=lambda page: page.total_pages,
+            at_most=AT_ONCE,
         ):
-            pages += 1
-            if isinstance(page, _FailedPage):
-                read.failed[page.number] = page.reason
+            pages += len(group)
+            read.failed.update({page.number: page.reason for page in group if isinstance(page, _FailedPage)})
+            good = [page for page in group if isinstance(page, Page)]
+            if not good:
                 continue
-            written, kept = self.write(question, writer, page, read=(read.read_id, number))
+            written, kept = self.write(question, writer, good, read=(read.read_id, number))
             read.add(written)
-            read.total_elements = kept.total_elements
-            totals.add(kept.total_elements)
-            rows += page.rows + len(page.set_aside)
-            newer += _dates(question, read, page, started)
-            read.set_aside.update({_place(kept, s): s.reason for s in kept.set_aside})
-            read.odd.update(kept.odd_fields)
+            for page, as_read in zip(kept, good, strict=True):
+                read.total_elements = page.total_elements
+                totals.add(page.total_elements)
+                rows += as_read.rows + len(as_read.set_aside)
+                newer += _dates(question, read, page, started)
+                read.set_aside.update({_place(page, s): s.reason for s in page.set_aside})
+                read.odd.update(page.odd_fields)
         listed = self._count(read, number)
         twice = max(0, rows - listed - len(read.set_aside))
         read.drifted = pages > 1 and (len(totals) > 1 or newer > 0 or twice > 0)
@@ -249,6 +257,45 @@ class ListReader:
         if number == 0:
             raise MalformedPage(f"{reason} (asked {_PAGE_TRIES} times; nothing of {spec.entity_type} was imported)")
         return _FailedPage(number, reason)
+
+    def _send(
+        self,
+        connection: Connection,
+        question: ListQuestion,
+        writer: PageWriter,
+        pages: Sequence[Page],
+        path: Sequence[str],
+        read: tuple[str, int] | None,
+    ) -> Written:
+        looked_up: dict[str, object] = {}
+        for page in pages:
+            looked_up.update(question.derived_from(page))
+        return writer.write(
+            connection,
+            *(page.document for page in pages),
+            path=path,
+            batch_id=self._batch_id,
+            branch_id=question.scope.branch_id,
+            read=read,
+            derived_from=looked_up,
+        )
+
+    def _alone(
+        self, question: ListQuestion, writer: PageWriter, page: Page, read: tuple[str, int] | None
+    ) -> tuple[Written, Page]:
+        """Commit one page, row by row if need be."""
+
+        def whole(connection: Connection) -> Written:
+            written = self._send(connection, question, writer, (page,), page.path, read)
+            self._note_set_aside(connection, question.spec, page)
+            return written
+
+        try:
+            return in_transaction(self._engine, whole), page
+        except _REFUSED:
+            return in_transaction(
+                self._engine, lambda connection: self._row_by_row(connection, question, writer, page, read)
+            )
 
     def _row_by_row(
         self,
@@ -299,10 +346,7 @@ def _dates(question: ListQuestion, read: ListRead, page: Page, started: datetime
 
     A delta lists nothing newer than its upper bound, so there such rows leave the list and change its total.
     """
-    delta = question.spec.delta
-    if delta is None:
-        return 0
-    found: list[datetime] = [moment for row in page.records if (moment := getattr(row, delta.updated_at)) is not None]
+    found = [moment for moment in page.changed if moment is not None]
     read.dated += len(found)
     if question.lower is None:
         return sum(moment >= started for moment in found)

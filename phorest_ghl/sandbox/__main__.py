@@ -60,6 +60,9 @@ def read_options(arguments: Sequence[str]) -> SandboxOptions:
     parser.add_argument(
         "--crm-contacts", type=int, default=0, help="contacts that people made in GHL before the first sync"
     )
+    parser.add_argument(
+        "--agency-contacts", type=int, default=0, help="an agency's own contacts in GHL, with fields, tags and opt-outs"
+    )
     parser.add_argument("--state", type=Path, default=None, help="folder where the truth survives stop and kill -9")
     parser.add_argument(
         "--now", type=datetime.fromisoformat, default=None, help="the salon's clock at the start, with a zone"

@@ -20,9 +20,11 @@ MAX_SHARERS = 5
 _EMAIL = re.compile(r"[^@\s,;<>()\"]+@(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z]{2,}")
 
 
-def canonical_email(text: str | None) -> str | None:
+def canonical_email(text: object) -> str | None:
     """Trimmed and lower-case, or None when it is no address."""
-    trimmed = (text or "").strip().lower()
+    if not isinstance(text, str):
+        return None
+    trimmed = text.strip().lower()
     bad = ".." in trimmed or trimmed.startswith(".") or ".@" in trimmed
     return trimmed if _EMAIL.fullmatch(trimmed) and not bad else None
 
@@ -79,7 +81,9 @@ class Truths:
         return self._countries.get(row.get("creatingBranchId") or "", self._home)
 
     def _written(self, row: Row) -> tuple[str | None, str | None]:
-        return canonical_email(row.get("email")), canonical_phone(row.get("mobile"), self._country(row))
+        mobile = row.get("mobile")
+        phone = canonical_phone(mobile, self._country(row)) if isinstance(mobile, str) else None
+        return canonical_email(row.get("email")), phone
 
     def _staff_names(self, staff: Iterable[Row]) -> dict[str, set[str]]:
         names: dict[str, set[str]] = {}

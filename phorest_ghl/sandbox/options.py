@@ -157,6 +157,7 @@ class SandboxOptions:
         branches: 1 (Dublin) or more (Toronto, then both zones in turn).
         months: months of appointments before today.
         crm_contacts: contacts that people made in GHL before the first sync.
+        agency_contacts: an agency's own contacts in GHL, with fields, tags and opt-outs of its own.
         state: folder where the truth survives stop and kill -9; None keeps it in memory.
         now: the salon's clock at the start (aware); None is the real time.
         switches: first values of `Switches`.
@@ -170,6 +171,7 @@ class SandboxOptions:
     branches: int = 1
     months: int = 12
     crm_contacts: int = 0
+    agency_contacts: int = 0
     state: Path | None = None
     now: datetime | None = None
     switches: Mapping[str, object] = field(default_factory=dict[str, object])
@@ -180,7 +182,15 @@ class SandboxOptions:
         Raises:
             ValueError: a number is out of range or the clock has no zone.
         """
-        limits = {"clients": 1, "branches": 1, "months": 0, "crm_contacts": 0, "latency_ms": 0, "port": 0}
+        limits = {
+            "clients": 1,
+            "branches": 1,
+            "months": 0,
+            "crm_contacts": 0,
+            "agency_contacts": 0,
+            "latency_ms": 0,
+            "port": 0,
+        }
         for name, least in limits.items():
             if getattr(self, name) < least:
                 raise ValueError(f"The sandbox option {name} must be at least {least}, not {getattr(self, name)}.")

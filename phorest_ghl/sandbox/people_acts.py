@@ -39,7 +39,7 @@ class PeopleActs:
         if store is self.world.contacts:
             return contact_events.save_changed(self.world, before, self._contact_values(changed, before), by="person")
         row = {**before, **changed}
-        if store.name in _VERSIONED and "version" not in changed:
+        if store.name in _VERSIONED and "version" not in changed and isinstance(before["version"], int):
             row["version"] = before["version"] + 1
         if "updatedAt" in before and "updatedAt" not in changed:
             row["updatedAt"] = self._printed(store)

@@ -216,7 +216,16 @@ class SandboxProcess(_Client):
 def arguments(options: SandboxOptions, port: int) -> list[str]:
     """The command line that gives `python -m phorest_ghl.sandbox` these options."""
     found = [f"--port={port}"]
-    numbers = ("clients", "seed", "latency_ms", "rate_window_s", "branches", "months", "crm_contacts")
+    numbers = (
+        "clients",
+        "seed",
+        "latency_ms",
+        "rate_window_s",
+        "branches",
+        "months",
+        "crm_contacts",
+        "agency_contacts",
+    )
     found += [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in numbers]
     if options.state is not None:
         found.append(f"--state={options.state}")

@@ -20,7 +20,7 @@ from phorest_ghl.sandbox.automations import Automations
 from phorest_ghl.sandbox.canon import Truths
 from phorest_ghl.sandbox.clock import Clock, exact_instant
 from phorest_ghl.sandbox.contacts import ContactStore
-from phorest_ghl.sandbox.generate import crm, diary, people, salon
+from phorest_ghl.sandbox.generate import agency, crm, diary, people, salon
 from phorest_ghl.sandbox.generate.clients import Surroundings, country_of, make_clients
 from phorest_ghl.sandbox.ids import ghl_id, phorest_id, uuid_text
 from phorest_ghl.sandbox.options import SandboxOptions
@@ -137,6 +137,11 @@ class World:
         _fill(self.ghl["users"], "id", users)
         _fill(self.ghl["calendars"], "id", crm.make_calendars(rng, self.location, branches, users))
         _fill(self.contacts, "id", crm.make_contacts(rng, self.location, drafts, options.crm_contacts, now))
+        own = Random(f"agency {options.seed}")  # noqa: S311 - so that the salon is the same with and without them
+        theirs = agency.make_agency(own, self.location, drafts, staff, options.agency_contacts, now)
+        for store, rows in ((self.ghl["fields"], theirs.fields), (self.ghl["tags"], theirs.tags)):
+            _fill(store, "id", rows)
+        _fill(self.contacts, "id", theirs.contacts)
 
     def _fill_diary(self, now: datetime) -> None:
         """Appointments and sales of every branch, then what they say about each client's first and last visit."""
@@ -185,7 +190,7 @@ class World:
 
     def _shape(self) -> Row:
         code = hashlib.sha256(b"".join(path.read_bytes() for path in _CATALOGUE_FILES)).hexdigest()[:16]
-        names = ("clients", "seed", "branches", "months", "crm_contacts")
+        names = ("clients", "seed", "branches", "months", "crm_contacts", "agency_contacts")
         return {"generator": code, **{name: getattr(self.options, name) for name in names}}
 
     def _replay(self, journal: Journal, header: Row | None, made_at: datetime) -> None:

@@ -101,6 +101,7 @@ def test_a_fit_installation_has_nothing_red_and_every_check_once(environ: dict[s
         ({"PHOREST_CLIENT_SECRET": "changed"}, phorest_side.CREDENTIALS, "with this password", False),
         ({"PHOREST_BUSINESS_ID": "A" * 22}, phorest_side.CREDENTIALS, "no such business", False),
         ({"PHOREST_API_BASE_URL": "http://127.0.0.1:9"}, phorest_side.CREDENTIALS, "gave no answer", True),
+        ({"PHOREST_BRANCH_ID": "A" * 22}, phorest_side.ZONES, "Correct PHOREST_BRANCH_ID", False),
         ({"GHL_PRIVATE_TOKEN": "pit-0"}, ghl_side.TOKEN, "does not accept this token", False),
         ({"GHL_LOCATION_ID": "ve9EPM428h8vShlRW1KT"}, ghl_side.TOKEN, "another location", False),
         ({"GHL_API_BASE_URL": "http://127.0.0.1:9"}, ghl_side.TOKEN, "gave no answer", True),

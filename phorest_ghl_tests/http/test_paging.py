@@ -1,6 +1,7 @@
 """Lists are read to their end, in order, ahead of the reader, and never for ever."""
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phorest_ghl.http.errors import ApiError, Category
-from phorest_ghl.http.paging import iterate_cursor, iterate_pages
+from phorest_ghl.http.paging import iterate_cursor, iterate_groups, iterate_pages
+from phorest_ghl_tests.support.postgres_processes import wait_until
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def test_pages_arrive_in_order_even_if_answers_do_not() -> None:
     assert _pages(fetch) == [0, 1, 2]
 
 
-def test_no_more_pages_are_held_than_prefetched() -> None:
+def test_no_more_pages_are_held_than_prefetched_and_waiting() -> None:
     asked: list[int] = []
     lock = threading.Lock()
 
@@ -57,9 +59,64 @@ def test_no_more_pages_are_held_than_prefetched() -> None:
             asked.append(number)
         return Page(number, 100)
 
-    for read, page in enumerate(iterate_pages(fetch, total_pages=_total, prefetch=3), start=1):
+    for read, page in enumerate(iterate_pages(fetch, total_pages=_total, prefetch=3, waiting=2), start=1):
         assert page.number == read - 1
-        assert len(asked) <= read + 3
+        assert len(asked) <= read + 3 + 2
+
+
+def test_requests_go_on_while_the_reader_is_busy_but_never_more_at_a_time_than_prefetched() -> None:
+    flying, most, asked = set[int](), [0], list[int]()
+    lock = threading.Lock()
+
+    def fetch(number: int) -> Page:
+        with lock:
+            asked.append(number)
+            flying.add(number)
+            most[0] = max(most[0], len(flying))
+        time.sleep(0.002)
+        with lock:
+            flying.remove(number)
+        return Page(number, 40)
+
+    pages = iterate_pages(fetch, total_pages=_total, prefetch=3, waiting=4)
+    next(pages)
+    wait_until(lambda: len(asked) == 1 + 3 + 4)  # the reader takes nothing meanwhile
+    assert [page.number for page in pages] == list(range(1, 40))
+    assert most[0] == 3
+
+
+@pytest.mark.parametrize("at_most", [1, 3])
+def test_pages_that_are_there_come_together_in_order_and_not_more_than_wanted(at_most: int) -> None:
+    asked: list[int] = []
+
+    def fetch(number: int) -> Page:
+        asked.append(number)
+        return Page(number, 12)
+
+    groups = iterate_groups(fetch, total_pages=_total, at_most=at_most, prefetch=2, waiting=9)
+    found = [next(groups)]
+    wait_until(lambda: len(asked) == 12)
+    time.sleep(0.01)
+    found += list(groups)
+    assert [page.number for group in found for page in group] == list(range(12))
+    assert max(len(group) for group in found) == at_most
+
+
+def test_what_came_before_a_loop_is_handed_over_before_the_error() -> None:
+    asked: list[int] = []
+
+    def fetch(number: int) -> Page:
+        asked.append(number)
+        return Page(0 if number == 3 else number, 5)
+
+    groups, seen = iterate_groups(fetch, total_pages=_total, at_most=4), list[int]()
+    seen += [page.number for page in next(groups)]
+    wait_until(lambda: len(asked) == 5)
+    time.sleep(0.01)
+    with pytest.raises(ApiError, match="page 3 was asked for and page 0 came"):  # noqa: PT012 - what comes first counts
+        for group in groups:
+            seen.extend(page.number for page in group)
+    assert seen == [0, 1, 2]
 
 
 def test_closing_early_cancels_what_has_not_started() -> None:

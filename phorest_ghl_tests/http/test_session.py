@@ -6,6 +6,7 @@ import threading
 from datetime import UTC, datetime
 
 import httpx
+import orjson
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -112,6 +113,22 @@ def test_damaged_answers_end_as_a_protocol_error_with_a_sentence() -> None:
     error = _failure(session(Script(*pages)), **GET)
     assert error.category is Category.PROTOCOL
     assert "its body is a web page, as gateways send (26 bytes)" in str(error)
+
+
+def test_a_body_that_the_caller_reads_is_asked_for_again_when_it_is_cut_off() -> None:
+    damaged = httpx.Response(200, content=b'{"a": [1, 2', headers={"content-type": "application/json"})
+    script = Script(damaged, ok({"a": 1}))
+    answer = session(script).send("GET", "/x", operation="GET /x", reader=orjson.loads)
+    assert (answer.parsed, len(script.requests)) == ({"a": 1}, 2)
+
+
+def test_json_that_the_caller_s_reader_refuses_is_the_caller_s_to_refuse() -> None:
+    def refuse(body: bytes) -> object:
+        raise ValueError(len(body))
+
+    script = Script(ok({"a": 1}))
+    answer = session(script).send("GET", "/x", operation="GET /x", reader=refuse)
+    assert (answer.json(), len(script.requests)) == ({"a": 1}, 1)
 
 
 def test_an_empty_answer_is_only_good_where_nothing_was_asked_for() -> None:

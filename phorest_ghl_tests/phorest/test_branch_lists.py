@@ -128,11 +128,11 @@ def test_staff_of_another_branch_in_a_branch_s_list_is_left_alone(shop: Salon) -
     def both(spec: ImportSpec, number: int, *, branch_id: str = "", **more: Any) -> Any:
         mine = page(spec, number, branch_id=first, **more)
         theirs = page(spec, number, branch_id=second, **more)
-        rows = mine.document.rindex("]"), theirs.document.index("[")
+        rows = mine.document.rindex(b"]"), theirs.document.index(b"[")
         document = (
             mine.document[: rows[0]]
-            + ","
-            + theirs.document[rows[1] + 1 : theirs.document.rindex("]")]
+            + b","
+            + theirs.document[rows[1] + 1 : theirs.document.rindex(b"]")]
             + mine.document[rows[0] :]
         )
         total = mine.total_elements + theirs.total_elements

@@ -121,3 +121,14 @@ def test_no_control_call_fails_whatever_type_its_values_have() -> None:
                 if status >= 500 or set(seen) - {200}:
                     failed.append((call, name, odd))
     assert failed == []
+
+
+def test_a_vendor_may_be_made_to_answer_oddly_on_purpose_and_to_recover(busy: Driver) -> None:
+    path = _path(busy, "/phorest/clients/{client}")
+    odd = {"version": "seven", "mobile": ["x"], "email": 5, "favouriteColour": "teal"}
+    assert busy.control("PATCH", path, odd).status == 400
+    assert busy.control("PATCH", path, odd, query={"odd": "true"}).status == 200
+    assert busy.control("GET", "/phorest/clients").status == 200, "the truth can still be told"
+    assert busy.control("PATCH", path, {"notes": "x"}).json["favouriteColour"] == "teal"
+    well = {"version": 50, "mobile": None, "email": None}
+    assert busy.control("PATCH", path, well).json["version"] == 50

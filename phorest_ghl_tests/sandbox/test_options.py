@@ -61,7 +61,7 @@ def test_the_window_option_is_the_window_switch() -> None:
 def test_a_process_gets_exactly_the_options_it_was_given(tmp_path: Path) -> None:
     options = SandboxOptions(
         port=4_711, clients=12, seed=3, latency_ms=1.5, rate_window_s=0.25, branches=2, months=1, crm_contacts=4,
-        state=tmp_path, now=datetime(2026, 1, 31, 9, tzinfo=UTC), switches={"ghl_window": "sliding"},
+        agency_contacts=3, state=tmp_path, now=datetime(2026, 1, 31, 9, tzinfo=UTC), switches={"ghl_window": "sliding"},
     )  # fmt: skip
     assert read_options(arguments(options, options.port)) == options
 

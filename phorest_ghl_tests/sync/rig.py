@@ -137,6 +137,10 @@ class Rig:
         """Somebody at the desk edits a client."""
         self.sandbox.control("PATCH", f"/phorest/clients/{client_id}", changed)
 
+    def answer_oddly(self, client_id: str, **values: object) -> None:
+        """Phorest answers for a client what it does not document: a null, a type or a property of its own."""
+        self.sandbox.control("PATCH", f"/phorest/clients/{client_id}?odd=true", values)
+
     def edit_contact(self, contact_id: str, **changed: object) -> None:
         """Somebody edits a contact in GHL's screens."""
         self.sandbox.control("PATCH", f"/ghl/contacts/{contact_id}", changed)

@@ -84,8 +84,8 @@ NULLABLE = (
 
 def test_nulls_everywhere_optional_are_imported_and_count_as_no_consent(rig: Rig) -> None:
     first, second = rig.clients(syncable=True)[:2]
-    rig.edit_client(first["clientId"], **dict.fromkeys(NULLABLE))
-    rig.edit_client(second["clientId"], **dict.fromkeys(set(NULLABLE) - {"mobile", "email", "creatingBranchId"}))
+    rig.answer_oddly(first["clientId"], **dict.fromkeys(NULLABLE))
+    rig.answer_oddly(second["clientId"], **dict.fromkeys(set(NULLABLE) - {"mobile", "email", "creatingBranchId"}))
     result = rig.run()
     assert result.outcomes["failed"] == result.outcomes["rejected"] == 0
     assert rig.rows("select reason from work_items") == []
@@ -97,7 +97,7 @@ def test_nulls_everywhere_optional_are_imported_and_count_as_no_consent(rig: Rig
 
 def test_an_unknown_enum_and_an_unknown_field_are_kept_and_stop_nothing(rig: Rig) -> None:
     client = rig.clients(syncable=True)[0]["clientId"]
-    rig.edit_client(client, gender="SOMETHING_NEW", favouriteColour="teal")
+    rig.answer_oddly(client, gender="SOMETHING_NEW", favouriteColour="teal")
     result = rig.load()["client"]
     assert result.complete
     assert not result.set_aside
@@ -120,7 +120,7 @@ def test_an_unknown_enum_and_an_unknown_field_are_kept_and_stop_nothing(rig: Rig
 )
 def test_an_odd_optional_value_costs_neither_the_client_nor_the_others(rig: Rig, odd: dict[str, object]) -> None:
     client = rig.clients(syncable=True)[0]["clientId"]
-    rig.edit_client(client, **odd)
+    rig.answer_oddly(client, **odd)
     result = rig.load()["client"]
     assert result.complete
     assert not result.set_aside
@@ -142,7 +142,7 @@ def test_a_client_that_cannot_be_kept_is_set_aside_and_taken_up_when_it_is_well_
     rig: Rig, odd: dict[str, object], reason: str
 ) -> None:
     client = rig.clients(syncable=True)[0]["clientId"]
-    rig.edit_client(client, **odd)
+    rig.answer_oddly(client, **odd)
     result = rig.load()["client"]
     assert result.set_aside == (client,)
     assert result.complete  # one bad record holds nobody up

@@ -17,6 +17,7 @@ from phorest_ghl.sandbox.store import Row
 
 # Of 14,806 clients: 2,150 with email, 9,720 with phone, 4,143 with neither, hence 1,207 with both.
 _WITH_BOTH, _EMAIL_ONLY, _PHONE_ONLY = 1_207 / 14_806, 943 / 14_806, 8_513 / 14_806
+_SMALLEST_WITH_A_CYCLE = 200
 _COUNTRY_OF = {"Europe/Dublin": "IE", "America/Toronto": "CA"}
 _OPTIONAL = (
     "mobile", "linkedClientMobile", "linkedClientId", "landLine", "email", "birthDate", "gender", "notes",
@@ -54,13 +55,16 @@ def make_clients(rng: Random, number: int, around: Surroundings, addresses: peop
     order = rng.sample(range(number), number)
     _give_addresses(rng, addresses, drafts, order)
     reachable = rng.sample(found := [draft for draft in drafts if draft.phone], len(found))
-    _make_families(rng, reachable, round(number * 0.03))
+    families = _make_families(rng, reachable, round(number * 0.03))
     _share_junk(rng, reachable, number)
     _set_flags(rng, rng.sample(drafts, number), number)
     _staff_who_are_clients(rng, drafts, around)
     drafts.append(_walk_in(rng, around))
     for draft in drafts:
         _thin(rng, draft.row)
+    _link_families(families)
+    if number >= _SMALLEST_WITH_A_CYCLE:
+        _merge_in_a_cycle([draft for draft in drafts if draft.phone and not draft.email and not draft.traits])
     return drafts
 
 
@@ -167,8 +171,9 @@ def _write_phone(rng: Random, addresses: people.Addresses, draft: Draft) -> None
     draft.row["mobile"], draft.phone = written
 
 
-def _make_families(rng: Random, reachable: list[Draft], sharers: int) -> None:
+def _make_families(rng: Random, reachable: list[Draft], sharers: int) -> list[list[Draft]]:
     """The last drafts of `reachable` share phones in groups of two to four, each in its own spelling."""
+    groups: list[list[Draft]] = []
     pool = reachable[len(reachable) - min(sharers, len(reachable) // 2) :]
     while len(pool) >= 2:
         group = [pool.pop() for _ in range(min(rng.choice((2, 2, 3, 4)), len(pool)))]
@@ -184,6 +189,27 @@ def _make_families(rng: Random, reachable: list[Draft], sharers: int) -> None:
             group[1].row["email"], group[1].email = people.write_email(rng, group[0].email)
         for draft in group:
             draft.traits.add("family")
+        groups.append(group)
+    return groups
+
+
+def _link_families(groups: list[list[Draft]]) -> None:
+    """In every second family the desk linked the others to the first, whose number they have typed in as theirs too."""
+    for group in groups[::2]:
+        for draft in group[1:]:
+            draft.row.update(linkedClientId=group[0].row["clientId"], linkedClientMobile=group[0].row["mobile"])
+            draft.traits.add("linked")
+
+
+def _merge_in_a_cycle(plain: list[Draft]) -> None:
+    """Two records of one person, each merged into the other."""
+    one, two = plain[-2:]
+    for loser, winner in ((one, two), (two, one)):
+        loser.row.update(mergedToClientId=winner.row["clientId"], archived=True)
+        loser.traits |= {"merged", "cycle"}
+    for name in ("mobile", "firstName", "lastName", "creatingBranchId"):
+        two.row[name] = one.row[name]
+    two.phone, two.country = one.phone, one.country
 
 
 def _share_junk(rng: Random, reachable: list[Draft], number: int) -> None:

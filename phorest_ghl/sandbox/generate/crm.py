@@ -93,7 +93,9 @@ def make_contacts(rng: Random, location: Row, drafts: Sequence[Draft], number: i
                 row |= {"firstName": "Somebody", "lastName": "Else"}
             if turn % 5 == 2:
                 status = "permanent" if draft.phone else "active"
-                row["dndSettings"] = {"SMS" if draft.phone else "Email": {"status": status, "message": "STOP"}}
+                channel = "SMS" if draft.phone else "Email"
+                row["dndSettings"] = {channel: {"status": status, "message": "STOP"}}
+                row["dndChanged"] = {channel: {"status": status, "by": "person", "at": row["dateUpdated"]}}
             if turn % 10 == 3:
                 row["additionalEmails"] = [f"second{turn}@example.org"]
         found.append(row)

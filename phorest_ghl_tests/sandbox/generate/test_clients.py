@@ -105,3 +105,21 @@ def test_two_branches_lie_in_two_zones_with_phones_of_their_own_countries() -> N
     assert homes == {row["branchId"] for row in branches}, "each branch has a diary"
     truths = [row["truth"]["phone"] or "" for row in drive.control("GET", "/phorest/clients").json]
     assert {"+353", "+1"} <= {"+1" if phone.startswith("+1") else phone[:4] for phone in truths}
+
+
+def test_two_records_are_each_merged_into_the_other(salon: World) -> None:
+    one, two = (draft.row for draft in salon.drafts if "cycle" in draft.traits)
+    assert (one["mergedToClientId"], two["mergedToClientId"]) == (two["clientId"], one["clientId"])
+    assert {salon.truths().of(row["clientId"])["why_not"] for row in (one, two)} == {"merged"}
+
+
+def test_some_of_a_family_are_linked_to_the_one_whose_phone_they_share(salon: World) -> None:
+    known, truths = {draft.row["clientId"]: draft for draft in salon.drafts}, salon.truths()
+    linked = [draft for draft in salon.drafts if "linked" in draft.traits]
+    assert len(linked) > 100
+    assert all(known[draft.row["linkedClientId"]].phone == draft.phone for draft in linked)
+    households = [
+        {truths.of(key)["household"] for key in (row["clientId"], row["linkedClientId"])}
+        for row in (draft.row for draft in linked)
+    ]
+    assert {len(pair) for pair in households} == {1}

@@ -1,4 +1,4 @@
-"""The opt-out poll against the sandbox's filters, and contacts' further fields there and back (safety S11)."""
+"""Reads and fields of the client against the sandbox: the opt-out poll (safety S11), workflows, addresses and birthdays."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -8,6 +8,7 @@ import pytest
 from phorest_ghl.ghl.client import GhlClient, private_token
 from phorest_ghl.ghl.models import ContactWrite, DndSetting, utc_now
 from phorest_ghl.ghl.versions import ApiVersion
+from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.http.session import ApiSession
 from phorest_ghl.sandbox.server import SandboxServer
 from phorest_ghl_tests.http.wire import NotingBudget
@@ -69,3 +70,24 @@ def test_the_further_standard_fields_read_back_as_they_were_written_from_every_c
     assert len(searched) == 1
     cleared = ghl.update_contact(made.id, ContactWrite(identity=dict.fromkeys(sent, "")))
     assert {getattr(cleared.contact, name) for name in sent} == {None}
+
+
+def test_the_poll_says_so_where_the_vendor_does_not_know_its_filters(sandbox: SandboxServer, ghl: GhlClient) -> None:
+    sandbox.control("POST", "/switches", {"ghl_dnd_filters": False})
+    try:
+        with pytest.raises(ApiError) as caught:
+            list(ghl.opted_out(None))
+    finally:
+        sandbox.control("POST", "/switches", {"ghl_dnd_filters": True})
+    assert caught.value.category is Category.INVALID
+
+
+def test_workflows_are_listed_and_a_paused_one_is_not_published(sandbox: SandboxServer, ghl: GhlClient) -> None:
+    assert all(workflow.published and workflow.name for workflow in ghl.workflows())
+    sandbox.control("POST", "/workflows", {"unfiltered": "paused"})
+    try:
+        found = ghl.workflows()
+    finally:
+        sandbox.control("POST", "/workflows", {"unfiltered": "published"})
+    paused = {workflow.name for workflow in found if not workflow.published}
+    assert len(paused) == len(found) / 2 > 0
