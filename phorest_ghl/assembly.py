@@ -28,6 +28,9 @@ from phorest_ghl.phorest.importer import Importer
 from phorest_ghl.phorest.retention import Retention
 from phorest_ghl.phorest.watched import Seen, WatchedClient
 from phorest_ghl.settings import Settings, SettingsError, kept_days
+from phorest_ghl.sync.clients import ClientsSync
+from phorest_ghl.sync.lookup import SEARCH_LAG_S
+from phorest_ghl.sync.rules import Rules
 
 DATABASE = "phorest_ghl"
 DAGSTER_DATABASE = "dagster"
@@ -70,6 +73,17 @@ def libpq_url(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+def rules(settings: Settings) -> Rules:
+    """What the salon has decided about its contacts."""
+    return Rules(
+        policy=settings.consent_policy,
+        notes=settings.sync_client_notes,
+        without_contact_point=settings.sync_without_contact_point,
+        junk_above=settings.shared_address_limit,
+        opt_ins_at_once=settings.opt_ins_at_once,
+    )
+
+
 def keyring(settings: Settings) -> Keyring:
     """The keyring of PHOREST_GHL_HASH_KEY, which is base64 text. Raises SettingsError."""
     encoded = settings.secret("PHOREST_GHL_HASH_KEY")
@@ -103,6 +117,13 @@ class Runtime:
     def keyring(self) -> Keyring:
         """Raises SettingsError where the key is missing or unusable."""
         return keyring(self.settings)
+
+    def clients_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> ClientsSync:
+        """A run of clients for the location; only a `writing` one can apply. Raises SettingsError."""
+        client = self.ghl() if writing else self.ghl_reader()
+        return ClientsSync(
+            self.engine, client, self.keyring(), batch_id=batch_id, rules=rules(self.settings), lag_s=lag_s
+        )
 
     def phorest(self, seen: Seen | None = None) -> PhorestClient:
         """A client of the business, paced with everybody who uses its credential; `seen` is told of every page.

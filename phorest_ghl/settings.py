@@ -124,6 +124,28 @@ class Settings(BaseModel):
     salon: str = _setting(
         "Salon", "Short name in lower case, where several salons share one installation", example="downtown", default=""
     )
+    consent_policy: Literal["strict", "separate"] = _setting(
+        "Salon",
+        "What closes a channel in GHL, which blocks marketing and reminders alike: strict, where marketing consent is not "
+        "given; separate, where marketing and reminders are both refused, and campaigns must filter on the yes/no fields",
+        example="strict",
+        default="strict",
+    )
+    sync_client_notes: bool = _setting(
+        "Salon",
+        "Whether Phorest's notes on clients, which may name health matters, go to GHL",
+        example="no",
+        default=False,
+    )
+    sync_without_contact_point: bool = _setting(
+        "Salon", "Whether a client with neither email nor phone gets a contact", example="no", default=False
+    )
+    shared_address_limit: Annotated[int, Field(ge=1)] = _setting(
+        "Salon", "An email or phone that more clients than this share reaches none of them", example="5", default=5
+    )
+    opt_ins_at_once: Annotated[int, Field(ge=0)] = _setting(
+        "Salon", "Opt-ins in one run above which none is believed until a person has looked", example="50", default=50
+    )
     salon_timezone: str = _setting(
         "Salon", "Time zone of the schedules", example="Europe/Dublin", where="the tz database's names", default="UTC"
     )

@@ -27,7 +27,7 @@ from phorest_ghl.db.embedded import EmbeddedServer
 from phorest_ghl.sandbox.options import SandboxOptions
 from phorest_ghl.sandbox.server import SandboxProcess
 from phorest_ghl.settings import Settings, SettingsError, load_settings, names
-from phorest_ghl.sync.clients import ClientsSync, new_batch_id
+from phorest_ghl.sync.clients import new_batch_id
 
 FOLDER = Path(".phorest-ghl") / "demo"
 RATE_WINDOW_S = 0.5
@@ -74,7 +74,7 @@ class Demo:
 
     def _plan(self, runtime: Runtime) -> None:
         """Show the plan with a client that cannot write, then confirm what an operator would have to do first."""
-        sync = ClientsSync(runtime.engine, runtime.ghl_reader(), runtime.keyring(), batch_id=new_batch_id())
+        sync = runtime.clients_sync(batch_id=new_batch_id(), writing=False)
         prepared = sync.prepare()
         show_plan(sync.plan(prepared), prepared, self.settings, self.out, values=False, shown=5)
         self.out.say("Pausing the salon's workflows that do not exclude the guard tag, as an operator would in GHL.")

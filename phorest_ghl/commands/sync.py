@@ -27,7 +27,7 @@ def plan(settings: Settings, out: Out, *, values: bool, do_import: bool = True) 
     with open_runtime(settings) as runtime:
         if do_import:
             import_clients(runtime, out)
-        sync = ClientsSync(runtime.engine, runtime.ghl_reader(), runtime.keyring(), batch_id=new_batch_id())
+        sync = runtime.clients_sync(batch_id=new_batch_id(), writing=False)
         prepared = sync.prepare()
         made = sync.plan(prepared)
     document = reports.plan_document(made, prepared, settings, values=values)
@@ -60,7 +60,7 @@ def sync(
     started = datetime.now(UTC)
     with open_runtime(settings) as runtime:
         imported = import_clients(runtime, out, full=full) if do_import else None
-        road = ClientsSync(runtime.engine, runtime.ghl(), runtime.keyring(), batch_id=new_batch_id(started))
+        road = runtime.clients_sync(batch_id=new_batch_id(started), writing=True)
         if workflows_paused:
             road.confirm_workflows(getpass.getuser())
         prepared = road.prepare(adopt_fields=adopt_fields)

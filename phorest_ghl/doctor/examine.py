@@ -7,10 +7,11 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from phorest_ghl.assembly import GHL_NAMES, PHOREST_NAMES, Runtime, Unpaced
+from phorest_ghl.assembly import GHL_NAMES, PHOREST_NAMES, Runtime, Unpaced, rules
 from phorest_ghl.db.migrate import NewerDatabase
 from phorest_ghl.doctor import ghl_side, here, phorest_side
 from phorest_ghl.doctor.checkup import Checkup, Finding, red
+from phorest_ghl.ghl.fields import enabled
 from phorest_ghl.http.retry import RetryPolicy
 from phorest_ghl.settings import Settings
 
@@ -49,6 +50,7 @@ def _remote(checkup: Checkup, settings: Settings, parts: Runtime | Unpaced, runt
         checkup,
         parts.ghl_reader(),
         zone=settings.zone,
+        fields=enabled(rules(settings).switches),
         quiet=known is None or not known.confirmed,
         engine=runtime.engine if runtime else None,
     )

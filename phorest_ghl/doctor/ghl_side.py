@@ -3,7 +3,7 @@
 Belongs here: checks that ask GHL, each by a read that changes nothing. Does not: how the answers are listed (`checkup`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from phorest_ghl.doctor.checkup import AWAY, Checkup, Finding, State, green, red, yellow
 from phorest_ghl.doctor.clocks import skew
 from phorest_ghl.ghl.client import GhlReader
-from phorest_ghl.ghl.fields import GUARD_TAG
+from phorest_ghl.ghl.fields import GUARD_TAG, CustomFieldSpec
 from phorest_ghl.ghl.models import Location
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.sync.registry import Standing, standings
@@ -62,11 +62,19 @@ _REFUSED = {
 }
 
 
-def examine(checkup: Checkup, client: GhlReader, *, zone: ZoneInfo, quiet: bool, engine: Engine | None) -> None:
+def examine(
+    checkup: Checkup,
+    client: GhlReader,
+    *,
+    zone: ZoneInfo,
+    fields: Sequence[CustomFieldSpec],
+    quiet: bool,
+    engine: Engine | None,
+) -> None:
     """Make all checks of GHL; where the token does not work, the others are listed as not made.
 
-    `zone` is the salon's; `quiet` is whether a run would still have to be confirmed (safety S1); without `engine` it cannot
-    be told whose a custom field is.
+    `zone` is the salon's; `fields` are those that its choices switch on; `quiet` is whether a run would still have to be
+    confirmed (safety S1); without `engine` it cannot be told whose a custom field is.
     """
     if checkup.look(TOKEN, lambda: _token(client)).state is State.RED:
         checkup.skip("GHL has to accept the token first", *NAMES[1:])
@@ -84,7 +92,7 @@ def examine(checkup: Checkup, client: GhlReader, *, zone: ZoneInfo, quiet: bool,
     else:
         checkup.skip("the location could not be read", DUPLICATES, ZONE, CLOCK)
     if fields_read and engine is not None:
-        checkup.look(FIELDS, lambda: _fields(engine, client))
+        checkup.look(FIELDS, lambda: _fields(engine, client, fields))
     else:
         checkup.skip("the fields could not be read" if not fields_read else "the database knows which are ours", FIELDS)
     if workflows_read:
@@ -188,8 +196,8 @@ def _zone(location: Location, salon: ZoneInfo) -> Finding:
     )
 
 
-def _fields(engine: Engine, client: GhlReader) -> Finding:
-    found = standings(engine, client)
+def _fields(engine: Engine, client: GhlReader, fields: Sequence[CustomFieldSpec]) -> Finding:
+    found = standings(engine, client, fields)
     by_standing = {standing: [spec.label for spec, held in found.items() if held is standing] for standing in Standing}
     if wrong := by_standing[Standing.OTHER_TYPE]:
         return red(

@@ -10,11 +10,13 @@ from datetime import UTC, datetime
 from sqlalchemy import Connection, Engine, text
 
 from phorest_ghl.db.keyed import Keyring
+from phorest_ghl.db.run_lock import at_work
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.ghl import fields
 from phorest_ghl.ghl.client import PAGE_LIMIT, GhlClient, GhlReader
 from phorest_ghl.ghl.models import Contact, Location
-from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror, opt_outs, summary
+from phorest_ghl.http.errors import ApiError
+from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror, opt_outs, review, summary
 from phorest_ghl.sync.apply import Applier
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.decisions import Kind
@@ -149,17 +151,23 @@ class ClientsSync:
         requests_before = self._client.requests
         run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
         try:
-            in_transaction(self._engine, lambda connection: self._keep_step(connection, plan))
-            stopped = Applier(writer, progress=progress).apply(plan, tally).stopped
-            if stopped is None and len(plan.changes) >= PAGE_LIMIT:
-                # Blocks of ours are found by the next poll as well: after a load that is many pages, so they are read now.
-                self._poll(self._client.location(), prepared.location)
+            with at_work(self._engine, self._client.location_id):
+                stopped = self._carry_out(plan, prepared, Applier(writer, progress=progress), tally)
         except BaseException as error:
             for item in tally.pending():
                 tally.settle(item, summary.interrupted(error))
             run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=error)
             raise
         return run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=stopped)
+
+    def _carry_out(self, plan: Plan, prepared: Prepared, applier: Applier, tally: Tally) -> ApiError | None:
+        """What is on record first, then the changes; why it ended early, if it did."""
+        in_transaction(self._engine, lambda connection: self._keep_step(connection, plan))
+        stopped = applier.apply(plan, tally).stopped
+        if stopped is None and len(plan.changes) >= PAGE_LIMIT:
+            # A poll names the blocks that we have set too: after a load that is many pages, so they are read now.
+            self._poll(self._client.location(), prepared.location)
+        return stopped
 
     def _poll(self, location: Location, state: LocationState) -> None:
         """What people have blocked in GHL since the last run. The first run reads consent before each write anyway."""
@@ -251,13 +259,14 @@ class ClientsSync:
         return replace(plan, step=step, decisions=decided)
 
     def _keep_step(self, connection: Connection, plan: Plan) -> None:
-        """What the clients' flags do to the causes on record, before anything is written that relies on it (S7)."""
+        """What waits for a person, and what the clients' flags do to the causes on record, before anything relies on it."""
+        review.note_reviews(connection, self._client.location_id, plan)
         if plan.step is not None:
             consent_ledger.keep(
                 connection, self._client.location_id, plan.step, entity_type=ENTITY, batch_id=self._ledger.batch_id
             )
             used = [row for row in plan.decisions.rows if row.kind is Kind.OPT_IN and row.phorest_id in plan.step.used]
-            decisions.mark_used(connection, used)
+            decisions.mark_used(connection, used, batch_id=self._ledger.batch_id)
 
     def _people(self, connection: Connection) -> list[Person]:
         names: Names = load_names(connection)

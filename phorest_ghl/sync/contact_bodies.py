@@ -47,11 +47,6 @@ def fill_if_empty(diffs: tuple[FieldDiff, ...], held: Contact) -> tuple[FieldDif
     return tuple(d for d in diffs if d.name not in standard or d.facet is not Facet.IDENTITY or not _held(held, d.name))
 
 
-def clears(change: PlannedChange) -> bool:
-    """Whether it empties a field of ours: that is read back, for GHL's clearing is not documented (S18)."""
-    return any(diff.facet is Facet.IDENTITY and diff.after == "" for diff in change.diffs)
-
-
 def _held(held: Contact, name: str) -> str | None:
     special = {"first_name": held.given_name, "last_name": held.family_name}
     return special[name] if name in special else getattr(held, name)

@@ -12,7 +12,7 @@ from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, DndSetti
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.sync import consent, normalise
 from phorest_ghl.sync.consent import Channel
-from phorest_ghl.sync.contact_bodies import clears, fill_if_empty, update_body
+from phorest_ghl.sync.contact_bodies import fill_if_empty, update_body
 from phorest_ghl.sync.contact_sender import ContactSender
 from phorest_ghl.sync.keeper import ADOPTION
 from phorest_ghl.sync.outcomes import Applied, Outcome, Rejected, Skipped, Unchanged
@@ -125,7 +125,7 @@ class ContactUpdater:
     ) -> Outcome:
         """The answer compared and kept; what was opened, or emptied, is read back (S6, S10, S18)."""
         sent = settings or {}
-        contact, seen_by = self._sender.compared(change.desired, answer, sent, read_back=clears(change))
+        contact, seen_by = self._sender.compared(change.desired, answer, sent, read_back=change.clears)
         if change.action is Action.RETIRE:
             self._keeper.seen(contact, seen_by)
         else:

@@ -125,18 +125,6 @@ def mark_used(connection: Connection, decisions: Iterable[Decision], *, batch_id
     ).rowcount
 
 
-def use_up(
-    connection: Connection, *, location_id: str, entity_type: str, phorest_ids: Collection[str], kind: Kind
-) -> None:
-    """A decision of this kind about any of these clients has been carried out."""
-    connection.execute(
-        text("""update review_decisions set used_at = now()
-                where location_id = :location_id and entity_type = :entity_type and phorest_id = any(:ids)
-                      and kind = :kind and used_at is null"""),
-        {"location_id": location_id, "entity_type": entity_type, "ids": list(phorest_ids), "kind": kind.value},
-    )
-
-
 def side_hash(
     keyring: Keyring, *, first_name: str | None, last_name: str | None, email: str | None, phone: str | None
 ) -> str:

@@ -240,15 +240,11 @@ class Keeper:
 
     def _use_up(self, connection: Connection, change: PlannedChange) -> None:
         """What a person decided is done with this change."""
-        done = ((change.decided, Kind.ADOPT), (change.replaces is not None, Kind.RECREATE))
-        for kind in (kind for holds, kind in done if holds):
-            decisions.use_up(
-                connection,
-                location_id=self.location.location_id,
-                entity_type=self.ledger.entity_type,
-                phorest_ids=change.desired.member_ids,
-                kind=kind,
-            )
+        kinds = {Kind.ADOPT} if change.decided else {Kind.RECREATE} if change.replaces is not None else set[Kind]()
+        if kinds:
+            held = decisions.load(connection, self.location.location_id, self.ledger.entity_type)
+            done = [row for row in held.rows if row.kind in kinds and row.phorest_id in change.desired.member_ids]
+            decisions.mark_used(connection, done, batch_id=self.ledger.batch_id)
 
     def _resolve(self, connection: Connection, phorest_ids: Collection[str], *causes: str) -> None:
         resolve_items(

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from phorest_ghl.ghl.bulk_tags import BULK_LIMIT
 from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet, Rule
-from phorest_ghl.sync.consent import BY_EMAIL, BY_PHONE, Channel
+from phorest_ghl.sync.consent import Channel
 from phorest_ghl.sync.consent_step import Step
 from phorest_ghl.sync.decisions import Decisions
 from phorest_ghl.sync.outcomes import Outcome
@@ -90,6 +90,16 @@ class PlannedChange:
         return () if self.action is Action.CREATE else tuple(d for d in self.diffs if d.facet is Facet.TAGS)
 
     @property
+    def clears(self) -> bool:
+        """Whether it empties a field of ours: that is read back, for GHL's clearing is not documented (S18)."""
+        return any(diff.facet is Facet.IDENTITY and diff.after == "" for diff in self.diffs)
+
+    @property
+    def read_backs(self) -> int:
+        """Reads that follow the write: of what was opened, and of what was emptied (S10, S18)."""
+        return bool(self.opens) + self.clears
+
+    @property
     def writes(self) -> bool:
         """Whether the contact itself is written, and not only its tags."""
         if self.action in (Action.CREATE, Action.REMAP):
@@ -98,10 +108,10 @@ class PlannedChange:
 
     @property
     def requests(self) -> int:
-        """How many calls it takes if nothing goes wrong, bulk calls apart. What is opened is read before and after (S10)."""
+        """How many calls it takes if nothing goes wrong, bulk calls for tags apart."""
         if self.action is Action.LINK or not self.writes:
             return 0
-        return 1 + self.read_first + bool(self.opens)
+        return (self.action is not Action.REMAP) + self.read_first + self.read_backs
 
     @property
     def item_ids(self) -> tuple[str, ...]:
@@ -174,17 +184,12 @@ class Plan:
         return replace(self, settled={**self.settled, **more}, total=self.total + len(more))
 
     def consent_changes(self) -> dict[str, int]:
-        """Channels that the plan closes and opens, by whose contact it is; and contacts that GHL can no longer remind.
-
-        A contact is counted as lost to GHL's reminders when its email or its phone is closed by this plan (safety S8).
-        """
+        """Channels that the plan closes, by what it does to their contact, and those that it opens."""
         found = Counter[str]()
         for change in self.changes:
-            named = {d.name: d for d in change.diffs if d.facet is Facet.CONSENT}
-            closed = [name for name, d in named.items() if d.after == BLOCKED]
-            found[f"closed_on_{change.action.value}"] += len(closed)
+            closed = sum(diff.facet is Facet.CONSENT and diff.after == BLOCKED for diff in change.diffs)
+            found[f"closed_on_{change.action.value}"] += closed
             found["opened"] += len(change.opens)
-            found["contacts_without_reminders"] += bool(_reaches(change.desired) & set(closed))
         return {name: found[name] for name in _CONSENT_COUNTS}
 
 
@@ -194,11 +199,4 @@ _CONSENT_COUNTS = (
     "closed_on_adopt",
     "closed_on_retire",
     "opened",
-    "contacts_without_reminders",
 )
-
-
-def _reaches(desired: DesiredContact) -> set[str]:
-    """The channels by which the contact could be reached at all."""
-    by = (*BY_EMAIL,) if EMAIL.name in desired.identity else ()
-    return {channel.value for channel in (*by, *(BY_PHONE if PHONE.name in desired.identity else ()))}

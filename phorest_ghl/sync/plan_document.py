@@ -7,7 +7,7 @@ Belongs here: the shape of the document (design §10) and its table of changes i
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from phorest_ghl.ghl.fields import PHOREST_ID, Facet
+from phorest_ghl.ghl.fields import PERSONAL, Facet
 from phorest_ghl.http.budget import Limits
 from phorest_ghl.http.redaction import mask
 from phorest_ghl.sync import plan_summary
@@ -15,14 +15,12 @@ from phorest_ghl.sync.mirror import LocationState
 from phorest_ghl.sync.plan import FieldDiff, Plan, PlannedChange
 
 
-def document(
-    plan: Plan, limits: Limits, stops: Sequence[str], *, values: bool = False, tag_calls: int = 0, read_backs: int = 0
-) -> dict[str, Any]:
+def document(plan: Plan, limits: Limits, stops: Sequence[str], *, values: bool = False) -> dict[str, Any]:
     """The plan as JSON: `minutes` at the location's budget, `days` by its daily quota, `changes` with every field.
 
-    `stops` says what would stop an apply (`guards`); `tag_calls` and `read_backs` as `plan_summary.requests`.
+    `stops` says what would stop an apply (`guards`).
     """
-    calls = plan_summary.requests(plan, tag_calls=tag_calls, read_backs=read_backs)
+    calls = plan_summary.requests(plan)
     pace = plan_summary.pace(calls.total, limits)
     silenced = plan_summary.silenced(plan)
     return {
@@ -60,8 +58,8 @@ def guards(location: LocationState) -> list[str]:
 
 
 def shown(diff: FieldDiff, *, values: bool) -> tuple[str, str]:
-    """Before and after of a field, masked but for what is no personal value: a consent status, an id."""
-    if values or diff.facet is Facet.CONSENT or diff.name == PHOREST_ID.name:
+    """Before and after of a field, masked but for what is no personal value: a consent status, a tag, an id."""
+    if values or diff.facet is not Facet.IDENTITY or diff.name not in PERSONAL:
         return diff.before or "", diff.after
     return mask(diff.before) if diff.before else "", mask(diff.after)
 

@@ -10,12 +10,10 @@ from math import ceil
 from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet, Rule
 from phorest_ghl.http.budget import Limits
 from phorest_ghl.sync.consent import Channel
-from phorest_ghl.sync.plan import Action, FieldDiff, Plan, PlannedChange
+from phorest_ghl.sync.plan import BLOCKED, PRESENT, Action, FieldDiff, Plan, PlannedChange
 
 _REMINDED_BY: Mapping[Channel, str] = {Channel.SMS: PHONE.name, Channel.EMAIL: EMAIL.name}
 """Channels by which GHL reminds of appointments, and the address that each needs."""
-_ADOPT = "adopt"
-_BLOCKED = "blocked"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,13 +73,15 @@ def overwrites(plan: Plan) -> list[Overwrite]:
     ]
 
 
-def requests(plan: Plan, *, tag_calls: int = 0, read_backs: int = 0) -> Requests:
-    """Calls by what they are for. `tag_calls` and `read_backs` are what the plan takes besides its changes."""
-    writes = sum(_writes(change) for change in plan.changes)
+def requests(plan: Plan) -> Requests:
+    """Calls by what they are for."""
+    sent = [change for change in plan.changes if change.requests]
+    writes = sum(change.action is not Action.REMAP for change in sent)  # a contact that carries our id is only read
+    read_backs = sum(change.read_backs for change in sent)
     return Requests(
         writes=writes,
-        reads=sum(change.requests for change in plan.changes) - writes,
-        tag_calls=tag_calls,
+        reads=sum(change.requests for change in sent) - writes - read_backs,
+        tag_calls=plan.bulk_calls,
         read_backs=read_backs,
     )
 
@@ -96,13 +96,13 @@ def silenced(plan: Plan) -> Silenced:
             by_channel[channel.value] += 1
         if closed:
             counts["new" if change.action is Action.CREATE else "present"] += 1
-            counts["adopted"] += str(change.action) == _ADOPT
+            counts["adopted"] += change.action is Action.ADOPT
     return Silenced(**counts, by_channel=by_channel)
 
 
 def adopted_newly_blocked(plan: Plan) -> int:
     """Contacts of somebody else's that the plan takes over and closes a channel on, whichever channel (S8)."""
-    return sum(str(change.action) == _ADOPT and any(_closes(diff) for diff in change.diffs) for change in plan.changes)
+    return sum(change.action is Action.ADOPT and any(_closes(diff) for diff in change.diffs) for change in plan.changes)
 
 
 def automations(plan: Plan) -> dict[str, int]:
@@ -111,8 +111,9 @@ def automations(plan: Plan) -> dict[str, int]:
     present = [change for change in plan.changes if change.action is not Action.CREATE]
     return {
         "contact created": len(creates),
-        "tag added": len(creates),
-        "field changed": _having(present, lambda diff: diff.facet is not Facet.CONSENT),
+        "tag added": len(creates) + _having(present, lambda diff: diff.facet is Facet.TAGS and diff.after == PRESENT),
+        "guard tag added": len(plan.to_guard),
+        "field changed": _having(present, lambda diff: diff.facet is Facet.IDENTITY),
         "DND": _having(present, lambda diff: diff.facet is Facet.CONSENT),
     }
 
@@ -133,13 +134,8 @@ def pace(calls: int, limits: Limits) -> Pace:
     return Pace(minutes=round(calls / per_second / 60, 2), days=ceil(calls / a_day) if calls else 0)
 
 
-def _writes(change: PlannedChange) -> int:
-    """A link writes nothing, and a contact that carries our id is only read."""
-    return 0 if change.action in (Action.LINK, Action.REMAP) else 1
-
-
 def _closes(diff: FieldDiff) -> bool:
-    return diff.facet is Facet.CONSENT and diff.after == _BLOCKED
+    return diff.facet is Facet.CONSENT and diff.after == BLOCKED
 
 
 def _closed_reminders(change: PlannedChange) -> list[Channel]:

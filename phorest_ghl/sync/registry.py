@@ -54,6 +54,7 @@ def standings(
 
     return {spec: standing(spec) for spec in wanted}
 
+
 def resolve_fields(
     engine: Engine,
     client: GhlReader,

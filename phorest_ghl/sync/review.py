@@ -14,14 +14,13 @@ from sqlalchemy import Connection, text
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.work_items import NO_LOCATION, WorkItem, open_items, resolve_items
 from phorest_ghl.sync import decisions
+from phorest_ghl.sync.consent_ledger import OPT_IN
 from phorest_ghl.sync.decisions import Kind, side_hash
 from phorest_ghl.sync.keeper import ADOPTION, GONE
 from phorest_ghl.sync.outcomes import Rejected
 from phorest_ghl.sync.plan import Plan
 
 CLIENT = "client"
-OPT_IN = "opt-in"
-"""The cause of a consent opening that waits: too many flipped at once, or there is no evidence (safety S7)."""
 
 EFFECTS: Mapping[Kind, str] = {
     Kind.ADOPT: "the next run takes the contact for this client; only fields that are empty in it are filled",

@@ -10,7 +10,7 @@ from phorest_ghl.assembly import Runtime, open_runtime
 from phorest_ghl.definitions import build_defs
 from phorest_ghl.sandbox.options import SandboxOptions
 from phorest_ghl.sandbox.server import SandboxServer
-from phorest_ghl.sync.clients import ClientsSync, new_batch_id
+from phorest_ghl.sync.clients import new_batch_id
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.support.salons import IMPATIENT, WINDOW_S, salon_settings
 
@@ -42,7 +42,7 @@ def run(salon: Runtime, instance: dg.DagsterInstance, **config: Any) -> dg.Execu
 
 
 def confirm(salon: Runtime) -> None:
-    ClientsSync(salon.engine, salon.ghl(), salon.keyring(), batch_id=new_batch_id()).confirm_workflows("a test")
+    salon.clients_sync(batch_id=new_batch_id(), writing=True).confirm_workflows("a test")
 
 
 def metadata(result: dg.ExecuteInProcessResult, key: dg.AssetKey) -> dict[str, Any]:

@@ -102,9 +102,7 @@ class Rig:
 
     def sync(self) -> ClientsSync:
         """A run that may write, not yet begun."""
-        return ClientsSync(
-            self.engine, self.runtime.ghl(), self.runtime.keyring(), batch_id=new_batch_id(), lag_s=LAG_S
-        )
+        return self.runtime.clients_sync(batch_id=new_batch_id(), writing=True, lag_s=LAG_S)
 
     def confirm(self) -> None:
         """The operator confirms that workflows are paused."""

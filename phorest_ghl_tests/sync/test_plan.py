@@ -342,5 +342,4 @@ def test_the_plan_says_how_many_channels_it_closes_on_whom() -> None:
         "closed_on_adopt": 0,
         "closed_on_retire": 0,
         "opened": 0,
-        "contacts_without_reminders": 2,
     }

@@ -17,7 +17,7 @@ from phorest_ghl.assembly import open_runtime
 from phorest_ghl.phorest.importer import Importer
 from phorest_ghl.settings import load_settings
 from phorest_ghl.sync import mirror
-from phorest_ghl.sync.clients import ClientsSync, new_batch_id
+from phorest_ghl.sync.clients import new_batch_id
 from phorest_ghl.sync.going_live import go_live
 from phorest_ghl.sync.guard import guard
 from phorest_ghl.sync.journal import Ledger
@@ -35,7 +35,7 @@ def live(environ: dict[str, str], jobs: tuple[str, ...]) -> None:
         if "import" in jobs:
             Importer(runtime.engine, runtime.phorest(), keyring, batch_id=new_batch_id()).clients()
         if "sync" in jobs:
-            sync = ClientsSync(runtime.engine, runtime.ghl(), keyring, batch_id=new_batch_id(), lag_s=LAG_S)
+            sync = runtime.clients_sync(batch_id=new_batch_id(), writing=True, lag_s=LAG_S)
             sync.confirm_workflows("a test")
             prepared = sync.prepare()
             sync.apply(sync.plan(prepared), prepared, started_at=datetime.now(UTC))

@@ -10,7 +10,7 @@ from phorest_ghl.db import tables
 from phorest_ghl.defs.failures import failure, failures_as_sentences
 from phorest_ghl.defs.metadata import plan_metadata, sync_metadata, table_metadata
 from phorest_ghl.defs.phorest.assets import CLIENTS
-from phorest_ghl.sync.clients import ClientsSync, new_batch_id
+from phorest_ghl.sync.clients import new_batch_id
 
 CONTACTS = dg.AssetKey(["ghl", "contacts"])
 ADD_UP = "outcomes_add_up"
@@ -49,8 +49,7 @@ def contacts(
     started = datetime.now(UTC)
     daily = salon.settings.ghl_daily_limit
     with failures_as_sentences():
-        client = salon.ghl_reader() if config.dry_run else salon.ghl()
-        sync = ClientsSync(salon.engine, client, salon.keyring(), batch_id=new_batch_id(started))
+        sync = salon.clients_sync(batch_id=new_batch_id(started), writing=not config.dry_run)
         prepared = sync.prepare()
         plan = sync.plan(prepared)
         context.log.info(

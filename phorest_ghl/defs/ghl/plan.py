@@ -7,7 +7,7 @@ import dagster as dg
 from phorest_ghl.assembly import Runtime, ghl_limits
 from phorest_ghl.defs.failures import failures_as_sentences
 from phorest_ghl.defs.ghl.assets import CONTACTS
-from phorest_ghl.sync.clients import ClientsSync, new_batch_id
+from phorest_ghl.sync.clients import new_batch_id
 from phorest_ghl.sync.plan import Plan
 from phorest_ghl.sync.plan_document import changes_markdown, document, guards
 
@@ -19,7 +19,7 @@ _SHOWN = 50
 def plan_contacts(context: dg.OpExecutionContext, salon: dg.ResourceParam[Runtime]) -> None:
     """Compare what was last imported with what GHL holds, and report it as an observation of ghl/contacts, masked."""
     with failures_as_sentences():
-        sync = ClientsSync(salon.engine, salon.ghl_reader(), salon.keyring(), batch_id=new_batch_id())
+        sync = salon.clients_sync(batch_id=new_batch_id(), writing=False)
         prepared = sync.prepare()
         plan = sync.plan(prepared)
     context.log.info("contacts: plan %s, %d requests, %d to review", plan.counts(), plan.requests, len(plan.reviews))
