@@ -1,7 +1,7 @@
 """Faults on demand: what breaks, where, and how often.
 
 Belongs here: which request meets which fault. Does not belong here: acting a fault out on the socket (`app.py`) or in a
-handler (those named `…_ignored`).
+handler (`bulk_partial` and those named `…_ignored`).
 """
 
 from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ from typing import Any
 KINDS = frozenset({
     "429", "500", "502", "503", "504", "520", "timeout_before", "timeout_after_commit", "reset", "truncated", "html",
     "slow", "created_but_422", "filter_ignored", "clear_ignored", "fields_ignored", "dnd_ignored", "page_drift",
-    "opt_out",
+    "opt_out", "bulk_partial",
 })  # fmt: skip
 _KEYS = frozenset({"api", "route", "kind", "count", "rate", "ms", "after_commit", "retry_after", "channel", "status"})
 _MAKES_A_CONTACT = frozenset({"POST /contacts/", "POST /contacts/upsert"})
