@@ -88,6 +88,8 @@ def test_a_new_contact_can_opt_out_at_once(drive: Driver) -> None:
 
 def test_an_opt_out_meets_only_requests_for_one_contact(drive: Driver) -> None:
     assert drive.control("POST", "/faults", {"kind": "opt_out", "route": "POST /contacts/search"}).status == 400
+    early = drive.control("POST", "/faults", {"kind": "opt_out", "route": "POST /contacts/"})
+    assert early.status == 400, "before a create there is nobody to opt out"
     assert drive.control("POST", "/faults", {"kind": "opt_out"}).status == 201
 
 
