@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from phorest_ghl.phorest.scopes import Month
 from phorest_ghl_tests.e2e.stack import Command, eventually
@@ -60,6 +60,15 @@ def picture(page: Page, name: str) -> None:
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
+def at_rest(page: Page, what: Locator) -> None:
+    """Wait until it has stopped to glide."""
+    places: list[object] = [None]
+    while places[-1] != what.bounding_box():
+        places.append(what.bounding_box())
+        assert len(places) < 60, "it never came to rest"
+        page.wait_for_timeout(1000)
+
+
 def test_the_asset_graph_shows_both_sides_and_the_way_between_them(ui: str, page: Page) -> None:
     page.goto(f"{ui}/asset-groups")
     graph = page.locator("svg")
@@ -70,7 +79,7 @@ def test_the_asset_graph_shows_both_sides_and_the_way_between_them(ui: str, page
     expect(graph.get_by_text("Never materialized")).to_have_count(0, timeout=60_000)
     page.set_viewport_size({"width": 1500, "height": 1450})
     page.mouse.dblclick(600, 140)  # on the ground: all of it into view
-    page.wait_for_timeout(1500)  # it glides there
+    at_rest(page, graph.get_by_text("service_categories", exact=True).first)
     picture(page, "asset-graph")
 
 
@@ -91,12 +100,12 @@ def test_the_graph_of_the_imports_shows_each_of_them_and_that_its_checks_passed(
         expect(graph.get_by_text(asset, exact=True).first).to_be_visible(timeout=60_000)
     expect(graph.get_by_text("3 / 3 Passed")).to_have_count(3, timeout=60_000)  # those that name other records
     expect(graph.get_by_text("2 / 2 Passed")).to_have_count(6, timeout=60_000)
-    page.wait_for_timeout(1500)  # it glides there
+    at_rest(page, graph.get_by_text("products", exact=True).first)
     picture(page, "import-graph")
 
 
 def test_the_contacts_asset_shows_what_the_last_run_did(ui: str, page: Page) -> None:
-    page.set_viewport_size({"width": 1500, "height": 950})
+    page.set_viewport_size({"width": 1500, "height": 1450})
     page.goto(f"{ui}/assets/ghl/contacts?view=events")
     page.get_by_text("Materialized in run").first.wait_for(timeout=60_000)
     for label in ("outcome_applied", "outcome_unchanged", "share_of_daily_budget", "reasons"):
@@ -111,6 +120,7 @@ def test_the_checks_of_the_contacts_asset_passed(ui: str, page: Page) -> None:
 
 def test_months_of_appointments_are_picked_and_backfilled_in_one_run(ui: str, page: Page) -> None:
     this = Month.of(datetime.now(UTC).date())
+    page.set_viewport_size({"width": 1500, "height": 950})
     page.goto(f"{ui}/assets/phorest/appointments")
     page.get_by_role("button", name="Materialize").first.click(timeout=60_000)
     dialog = page.get_by_role("dialog")
