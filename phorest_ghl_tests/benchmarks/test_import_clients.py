@@ -47,8 +47,8 @@ def test_the_contenders_run_through_and_every_ratio_stands_beside_its_bar(monkey
 @pytest.mark.parametrize(("tuned", "holds"), [(1.9, True), (1.7, False)])
 def test_it_holds_only_if_every_bar_does_and_the_ratio_shown_is_the_one_nearest_to_its_bar(
     tuned: float,
-    holds: bool,
-    monkeypatch: pytest.MonkeyPatch,  # noqa: FBT001
+    holds: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     figures = {"ratio_bare_loop": 0.9, "bar_bare_loop": 0.8, "ratio_dlt_tuned": tuned, "bar_dlt_tuned": 1.8}
     monkeypatch.setattr(import_clients, "_measure", lambda *_: figures)
