@@ -16,7 +16,7 @@ from psycopg import sql
 from benchmarks.peers import peer
 from benchmarks.report import BenchError
 
-_TYPES: dict[str, LiteralString] = {
+COLUMNS: dict[str, LiteralString] = {
     "clientId": "text primary key", "version": "int", "firstName": "text", "lastName": "text", "email": "text",
     "mobile": "text", "linkedClientMobile": "text", "landLine": "text", "gender": "text", "birthDate": "text",
     "address": "jsonb", "clientCategoryIds": "jsonb", "notes": "text", "archived": "bool", "banned": "bool",
@@ -25,16 +25,16 @@ _TYPES: dict[str, LiteralString] = {
     "mergedToClientId": "text", "smsMarketingConsent": "bool", "emailMarketingConsent": "bool",
     "smsReminderConsent": "bool", "emailReminderConsent": "bool", "creditAccount": "jsonb", "loyaltyCard": "jsonb",
 }  # fmt: skip
-_COLUMNS = sql.SQL(", ").join(map(sql.Identifier, _TYPES))
+_NAMES = sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
 _CREATE = sql.SQL("create table if not exists bare_clients ({})").format(
-    sql.SQL(", ").join(sql.Identifier(name) + sql.SQL(" ") + sql.SQL(kind) for name, kind in _TYPES.items())
+    sql.SQL(", ").join(sql.Identifier(name) + sql.SQL(" ") + sql.SQL(kind) for name, kind in COLUMNS.items())
 )
 _STAGE = "create temporary table stage (like bare_clients) on commit drop"
 _UPSERT = sql.SQL("""
     insert into bare_clients select distinct on ("clientId") * from stage
     on conflict ("clientId") do update set ({columns}) = row ({new})
     where bare_clients.* is distinct from excluded.*
-""").format(columns=_COLUMNS, new=sql.SQL(", ").join(sql.SQL("excluded.{}").format(sql.Identifier(n)) for n in _TYPES))
+""").format(columns=_NAMES, new=sql.SQL(", ").join(sql.SQL("excluded.{}").format(sql.Identifier(n)) for n in COLUMNS))
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 
 Row = dict[str, Any]
@@ -119,7 +119,7 @@ async def _copy_pages(session: Any, source: Source, copy: psycopg.AsyncCopy) -> 
 
 
 def _line(row: Row) -> str:
-    return "\t".join([_field(row.get(name)) for name in _TYPES]) + "\n"
+    return "\t".join([_field(row.get(name)) for name in COLUMNS]) + "\n"
 
 
 def _field(value: object) -> str:

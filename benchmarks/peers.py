@@ -1,12 +1,18 @@
-"""Packages that only benchmarks need: the `bench` extra, which a salon's installation does not have.
+"""Packages that only benchmarks need: the extras `bench` and `peers`, which a salon's installation does not have.
 
 Belongs here: getting at them. Does not: driving them.
 """
 
 import importlib
+import importlib.util
 from typing import Any
 
 from benchmarks.report import BenchError
+
+MISSING_DLT = (
+    "dlt is not installed (210 MB with pyarrow), so it is not measured and its bars do not hold: "
+    "pip install -e '.[peers]' -c constraints.txt"
+)
 
 
 def peer(module: str) -> Any:
@@ -22,3 +28,8 @@ def peer(module: str) -> Any:
             f"This benchmark measures against the Python package that brings `{module}`, which is not installed. "
             "Install the benchmarks' packages: pip install -e '.[bench]' -c constraints.txt"
         ) from None
+
+
+def has_dlt() -> bool:
+    """Whether the extra `peers` is there."""
+    return all(importlib.util.find_spec(module) is not None for module in ("dlt", "pyarrow"))

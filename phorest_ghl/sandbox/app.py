@@ -32,7 +32,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _BAD_GATEWAY = (
     b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
 )
-_HANDLED_INSIDE = frozenset({"filter_ignored", "clear_ignored", "fields_ignored", "dnd_ignored"})
+_HANDLED_INSIDE = frozenset({"filter_ignored", "clear_ignored", "fields_ignored", "dnd_ignored", "bulk_partial"})
 _STATUSES = frozenset({"429", "500", "502", "503", "504", "520"})
 
 

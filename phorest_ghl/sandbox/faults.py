@@ -1,7 +1,7 @@
 """Faults on demand: what breaks, where, and how often.
 
 Belongs here: which request meets which fault. Does not belong here: acting a fault out on the socket (`app.py`) or in a
-handler (those named `…_ignored`).
+handler (`bulk_partial` and those named `…_ignored`).
 """
 
 from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ from typing import Any
 KINDS = frozenset({
     "429", "500", "502", "503", "504", "520", "timeout_before", "timeout_after_commit", "reset", "truncated", "html",
     "slow", "created_but_422", "filter_ignored", "clear_ignored", "fields_ignored", "dnd_ignored", "page_drift",
-    "opt_out",
+    "opt_out", "bulk_partial",
 })  # fmt: skip
 _KEYS = frozenset({"api", "route", "kind", "count", "rate", "ms", "after_commit", "retry_after", "channel", "status"})
 _MAKES_A_CONTACT = frozenset({"POST /contacts/", "POST /contacts/upsert"})
@@ -51,8 +51,8 @@ class Fault:
         """Whether it is aimed at this route, chance and count aside."""
         if self.api not in {"*", api} or self.count == 0:
             return False
-        if self.kind == "opt_out" and "{contactId}" not in name and name not in _MAKES_A_CONTACT:
-            return False
+        if self.kind == "opt_out" and not ("{contactId}" in name or (self.after_commit and name in _MAKES_A_CONTACT)):
+            return False  # nobody whom the request is about is there to opt out
         target = name if " " in self.route else name.partition(" ")[2]
         return fnmatchcase(target, self.route)
 
@@ -104,7 +104,7 @@ class Faults:
         api = wish.get("api", "*")
         if api not in {"*", *self._routes}:
             raise ValueError(f"There is no API {api!r}. APIs: {', '.join(sorted(self._routes))}, *.")
-        probe = Fault(0, api, wish.get("route", "*"), wish["kind"], 1, 1.0, 0.0, False, None)  # noqa: FBT003
+        probe = Fault(0, api, wish.get("route", "*"), wish["kind"], 1, 1.0, 0.0, bool(wish.get("after_commit")), None)
         if not any(probe.meets(name, route) for name, routes in self._routes.items() for route in routes):
             raise ValueError(f"No route matches {wish.get('route')!r}. GET /__sandbox__/routes lists them.")
 

@@ -88,6 +88,7 @@ class Switches:
     ghl_put_clash: Literal["rejected", "dropped"] = "rejected"
     ghl_dnd_filters: bool = True
     ghl_dnd_in_write_answers: bool = True
+    ghl_dnd_texts_kept: bool = True
     ghl_permanent_omitted: Literal["rejected", "kept"] = "rejected"
     ghl_create_fires_tag_added: bool = True
     ghl_create_fires_dnd: bool = False

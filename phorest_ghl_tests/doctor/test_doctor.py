@@ -190,15 +190,33 @@ def test_a_missing_read_scope_is_named(environ: dict[str, str], sandbox: Sandbox
 def test_a_custom_field_of_somebody_elses_or_of_another_type_is_red(
     environ: dict[str, str], sandbox: SandboxServer
 ) -> None:
-    api = sandbox.settings["GHL_API_BASE_URL"], sandbox.settings["GHL_PRIVATE_TOKEN"]
-    field = _make_field(*api, sandbox.settings["GHL_LOCATION_ID"], "TEXT")
+    for kind, said in (("TEXT", "--adopt-fields"), ("NUMERICAL", "Rename or delete it")):
+        field = sandbox.control("POST", "/ghl/fields", {"name": "Phorest id", "dataType": kind})
+        found = look(environ)
+        assert reds(found) == {ghl_side.FIELDS}
+        assert said in found[ghl_side.FIELDS].advice
+        sandbox.control("DELETE", f"/ghl/fields/{field['id']}")
+
+
+def test_published_workflows_are_named_until_somebody_has_confirmed_them(
+    environ: dict[str, str], sandbox: SandboxServer, database: "Database"
+) -> None:
+    published = sandbox.control("GET", "/workflows")["workflows"]
+    finding = look(environ)[ghl_side.WORKFLOWS]
+    assert finding.state is State.YELLOW
+    assert all(workflow["id"] in finding.found for workflow in published)
+    assert "--workflows-paused" in finding.advice
+    with database.engine.begin() as connection:
+        connection.execute(
+            sa.text("insert into ghl_locations (location_id, workflows_confirmed_at) values (:id, now())"),
+            {"id": environ["GHL_LOCATION_ID"]},
+        )
     found = look(environ)
-    assert reds(found) == {ghl_side.FIELDS}
-    assert "--adopt-fields" in found[ghl_side.FIELDS].advice
-    sandbox.control("DELETE", f"/ghl/fields/{field}")
-    field = _make_field(*api, sandbox.settings["GHL_LOCATION_ID"], "NUMERICAL")
-    assert "another type" in look(environ)[ghl_side.FIELDS].found
-    sandbox.control("DELETE", f"/ghl/fields/{field}")
+    assert found[ghl_side.WORKFLOWS].state is State.GREEN
+    assert "until `phorest-ghl go-live`" in found[here.MODE].found
+    with database.engine.begin() as connection:
+        connection.execute(sa.text("update ghl_locations set mode = 'live'"))
+    assert look(environ)[here.MODE].found.startswith("live")
 
 
 @pytest.mark.parametrize(
@@ -272,15 +290,3 @@ def test_a_clock_that_is_wrong_is_told_and_so_is_a_branch_without_zone(
         assert branch in found[phorest_side.ZONES].found
         sandbox.control("PATCH", f"/phorest/branches/{branch}", {"timeZone": "UTC", "country": "Atlantis"})
         assert "country of branch" in look(own)[phorest_side.ZONES].found
-
-
-def _make_field(url: str, token: str, location: str, kind: str) -> str:
-    import httpx  # noqa: PLC0415 - a person's hand in GHL, not the product's client
-
-    answer = httpx.post(
-        f"{url}/locations/{location}/customFields",
-        headers={"Authorization": f"Bearer {token}", "Version": "2021-07-28"},
-        json={"name": "Phorest id", "dataType": kind, "model": "contact"},
-    )
-    answer.raise_for_status()
-    return answer.json()["customField"]["id"]

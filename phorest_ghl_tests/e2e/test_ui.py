@@ -1,4 +1,4 @@
-"""What a person sees in a browser: the asset graph, and the contacts asset with its numbers.
+"""What a person sees in a browser: the asset graph, the contacts asset with its numbers, a backfill of appointments.
 
 `make screenshots` runs this with PHOREST_GHL_TEST_SCREENSHOTS set to docs/images, where the README takes its pictures from.
 """
@@ -6,11 +6,13 @@
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 
+from phorest_ghl.phorest.scopes import Month
 from phorest_ghl_tests.e2e.stack import Command, eventually
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -58,6 +60,15 @@ def picture(page: Page, name: str) -> None:
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
+def at_rest(page: Page, what: Locator) -> None:
+    """Wait until it has stopped to glide."""
+    places: list[object] = [None]
+    while places[-1] != what.bounding_box():
+        places.append(what.bounding_box())
+        assert len(places) < 60, "it never came to rest"
+        page.wait_for_timeout(1000)
+
+
 def test_the_asset_graph_shows_both_sides_and_the_way_between_them(ui: str, page: Page) -> None:
     page.goto(f"{ui}/asset-groups")
     graph = page.locator("svg")
@@ -68,11 +79,33 @@ def test_the_asset_graph_shows_both_sides_and_the_way_between_them(ui: str, page
     expect(graph.get_by_text("Never materialized")).to_have_count(0, timeout=60_000)
     page.set_viewport_size({"width": 1500, "height": 1450})
     page.mouse.dblclick(600, 140)  # on the ground: all of it into view
-    page.wait_for_timeout(1500)  # it glides there
+    at_rest(page, graph.get_by_text("service_categories", exact=True).first)
     picture(page, "asset-graph")
 
 
+def test_the_graph_of_the_imports_shows_each_of_them_and_that_its_checks_passed(ui: str, page: Page) -> None:
+    page.set_viewport_size({"width": 1400, "height": 1450})  # all of it, as it opens
+    page.goto(f"{ui}/locations/phorest_ghl/asset-groups/phorest/lineage")
+    graph = page.locator("svg")
+    for asset in (
+        "branches",
+        "client_categories",
+        "clients",
+        "staff",
+        "services",
+        "products",
+        "appointments",
+        "purchases",
+    ):
+        expect(graph.get_by_text(asset, exact=True).first).to_be_visible(timeout=60_000)
+    expect(graph.get_by_text("3 / 3 Passed")).to_have_count(3, timeout=60_000)  # those that name other records
+    expect(graph.get_by_text("2 / 2 Passed")).to_have_count(6, timeout=60_000)
+    at_rest(page, graph.get_by_text("products", exact=True).first)
+    picture(page, "import-graph")
+
+
 def test_the_contacts_asset_shows_what_the_last_run_did(ui: str, page: Page) -> None:
+    page.set_viewport_size({"width": 1500, "height": 1450})
     page.goto(f"{ui}/assets/ghl/contacts?view=events")
     page.get_by_text("Materialized in run").first.wait_for(timeout=60_000)
     for label in ("outcome_applied", "outcome_unchanged", "share_of_daily_budget", "reasons"):
@@ -83,3 +116,24 @@ def test_the_contacts_asset_shows_what_the_last_run_did(ui: str, page: Page) -> 
 def test_the_checks_of_the_contacts_asset_passed(ui: str, page: Page) -> None:
     page.goto(f"{ui}/assets/ghl/contacts?view=checks")
     expect(page.get_by_text("outcomes_add_up").first).to_be_visible(timeout=60_000)
+
+
+def test_months_of_appointments_are_picked_and_backfilled_in_one_run(ui: str, page: Page) -> None:
+    this = Month.of(datetime.now(UTC).date())
+    page.set_viewport_size({"width": 1500, "height": 950})
+    page.goto(f"{ui}/assets/phorest/appointments")
+    page.get_by_role("button", name="Materialize").first.click(timeout=60_000)
+    dialog = page.get_by_role("dialog")
+    months = dialog.get_by_placeholder("ex: 2015-01")
+    months.fill(f"[{this}...{this.next().next()}]")
+    months.press("Enter")
+    expect(dialog.get_by_text("3 partitions", exact=True)).to_be_visible(timeout=60_000)
+    expect(dialog.get_by_text("Backfills all partitions in a single run.")).to_be_visible()
+    picture(page, "backfill-months")
+    dialog.get_by_role("button", name="Launch backfill").click()
+    page.get_by_role("link", name="View", exact=True).click(timeout=60_000)
+    expect(page.get_by_text("100% completed")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
+    page.set_viewport_size({"width": 1500, "height": 420})
+    page.get_by_text("Created backfill").wait_for(state="hidden", timeout=60_000)
+    picture(page, "backfill")

@@ -171,6 +171,8 @@ class Target:
             body.clear()
         elif path.endswith("/customFields"):
             body["dataType"] = "TEXT"
+        elif path in {"/calendars/", "/calendars/{calendarId}"}:
+            _make_a_calendar_that_can_be(body, told["userId"])
         elif path.startswith("/calendars/events/block-slots"):
             body |= {"startTime": told["startTime"], "endTime": told["endTime"]}
             body.pop("assignedUserId", None)
@@ -184,3 +186,11 @@ class Target:
         return contract.Exchange(
             self.version, request, Answer(response.status_code, response.json() if "json" in media else None, {})
         )
+
+
+def _make_a_calendar_that_can_be(body: dict[str, Any], user: str) -> None:
+    """Lengths of more than nothing, and members who exist, where the case names any; to the spec they are anything."""
+    lengths = ("slotDuration", "slotInterval", "slotBuffer", "preBuffer", "allowBookingAfter", "allowBookingFor")
+    body.update({name: 30 for name in lengths if name in body})
+    for member in body.get("teamMembers", ()):
+        member["userId"] = user

@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from phorest_ghl.sandbox import shapes as w
+from phorest_ghl.sandbox.ghl.calendar_bodies import CREATE, UPDATE
 from phorest_ghl.sandbox.ghl.common import Call, delete, get, post, put, refuse
 from phorest_ghl.sandbox.store import Row, Store
 from phorest_ghl.sandbox.wire import Reply
@@ -17,31 +18,6 @@ from phorest_ghl.sandbox.world import World
 _READ, _WRITE = "calendars.readonly", "calendars.write"
 _GROUP_READ, _GROUP_WRITE = "calendars/groups.readonly", "calendars/groups.write"
 _LIST: w.Shape = {"locationId": w.STR.needed(), "groupId": w.STR, "showDrafted": w.BOOL}
-_UPDATE: w.Shape = {
-    **dict.fromkeys(["groupId", "name", "description", "slug", "widgetSlug", "eventTitle", "eventColor"], w.STR),
-    "meetingLocation": w.STR,
-    **dict.fromkeys(["slotDuration", "slotInterval", "slotBuffer", "preBuffer", "appoinmentPerSlot"], w.NUMBER),
-    "appoinmentPerDay": w.NUMBER,
-    **dict.fromkeys(["allowBookingAfter", "allowBookingFor", "availabilityType"], w.NUMBER),
-    **dict.fromkeys(["isActive", "autoConfirm", "allowReschedule", "allowCancellation", "enableRecurring"], w.BOOL),
-    "stickyContact": w.BOOL,
-    **dict.fromkeys(["shouldAssignContactToTeamMember", "shouldSkipAssigningContactForExisting", "isLivePaymentMode"], w.BOOL),
-    **dict.fromkeys(["shouldSendAlertEmailsToAssignedMember", "googleInvitationEmails"], w.BOOL),
-    **dict.fromkeys(["teamMembers", "openHours", "availabilities", "locationConfigurations", "notifications"], w.OBJECTS),
-    **dict.fromkeys(["alertEmail", "formId", "notes", "pixelId", "formSubmitRedirectURL", "formSubmitThanksMessage"], w.STR),
-    **dict.fromkeys(["consentLabel", "calendarCoverImage"], w.STR),
-    **dict.fromkeys(["recurring", "lookBusyConfig"], w.OBJECT),
-    **dict.fromkeys(["slotDurationUnit", "slotIntervalUnit", "slotBufferUnit", "preBufferUnit"], w.choice("mins", "hours")),
-    "allowBookingAfterUnit": w.choice("mins", "hours", "days", "weeks", "months"),
-    "allowBookingForUnit": w.choice("days", "weeks", "months"), "widgetType": w.choice("default", "classic"),
-    "guestType": w.choice("count_only", "collect_detail"),
-    "formSubmitType": w.choice("RedirectURL", "ThankYouMessage"),
-    "eventType": w.choice("RoundRobin_OptimizeForAvailability", "RoundRobin_OptimizeForEqualDistribution"),
-}  # fmt: skip
-_CREATE: w.Shape = {
-    **_UPDATE, "name": w.STR.needed(), "locationId": w.STR.needed(),
-    "calendarType": w.choice("round_robin", "event", "class_booking", "collective", "service_booking", "personal"),
-}  # fmt: skip
 _SLOTS: w.Shape = {
     "startDate": w.NUMBER.needed(), "endDate": w.NUMBER.needed(), "timezone": w.STR, "userId": w.STR,
     "userIds": w.STRINGS,
@@ -82,7 +58,7 @@ def read_calendar(call: Call) -> Reply:
 
 def create_calendar(call: Call) -> Reply:
     """200 with the calendar; unknown team members are 400."""
-    _check_members(call)
+    _check(call)
     key = call.world.new_ghl_id()
     row = {"id": key, **DEFAULTS, "slug": f"calendar-{key.lower()}", **call.body}
     call.store("calendars").put(key, row)
@@ -90,14 +66,16 @@ def create_calendar(call: Call) -> Reply:
 
 
 def update_calendar(call: Call) -> Reply:
-    """A partial update."""
-    _check_members(call)
+    """A partial update; a list or an object in it replaces what was there."""
+    _check(call)
     row = {**existing(call, call.ids[0]), **call.body}
     call.store("calendars").put(row["id"], row)
     return Reply(200, {"calendar": dict(row)})
 
 
-def _check_members(call: Call) -> None:
+def _check(call: Call) -> None:
+    if call.body.get("allowBookingAfterUnit") == "mins" and not call.v3:
+        refuse(422, ["allowBookingAfterUnit must be one of hours, days, weeks, months"])  # mins came with v3
     for member in call.body.get("teamMembers", ()):
         if member.get("userId") not in call.store("users"):
             refuse(400, f"User with id {member.get('userId')} not found")
@@ -166,8 +144,9 @@ def _open(calendar: Row, day: datetime) -> Iterator[tuple[datetime, datetime]]:
     for rule in calendar["openHours"]:
         if weekday in rule["daysOfTheWeek"]:
             for hours in rule["hours"]:
-                low = day.replace(hour=hours["openHour"], minute=hours["openMinute"])
-                high = day.replace(hour=0, minute=0) + timedelta(hours=hours["closeHour"], minutes=hours["closeMinute"])
+                midnight = day.replace(hour=0, minute=0)
+                low = midnight + timedelta(hours=hours["openHour"], minutes=hours["openMinute"])
+                high = midnight + timedelta(hours=hours["closeHour"], minutes=hours["closeMinute"])
                 yield low, high
 
 
@@ -261,9 +240,9 @@ def validate_slug(call: Call) -> Reply:
 
 ROUTES = (
     get("/calendars/", list_calendars, _READ, query=_LIST),
-    post("/calendars/", create_calendar, _WRITE, body=_CREATE),
+    post("/calendars/", create_calendar, _WRITE, body=CREATE),
     get("/calendars/{calendarId}", read_calendar, _READ),
-    put("/calendars/{calendarId}", update_calendar, _WRITE, body=_UPDATE),
+    put("/calendars/{calendarId}", update_calendar, _WRITE, body=UPDATE),
     delete("/calendars/{calendarId}", delete_calendar, _WRITE),
     get("/calendars/{calendarId}/free-slots", free_slots, _READ, query=_SLOTS),
     get("/calendars/groups", list_groups, _GROUP_READ, query={"locationId": w.STR.needed()}),

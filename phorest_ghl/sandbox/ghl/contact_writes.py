@@ -189,7 +189,8 @@ def _dnd_settings(call: Call, held: Row, sent: Row) -> Row:
     complaints = w.violations(dict.fromkeys(known, _ONE), sent, "dndSettings.")
     if complaints:
         refuse(422, complaints)
-    fresh = {known[name]: setting for name, setting in sent.items()}
+    kept = {"status", "message", "code"} if call.world.switches.ghl_dnd_texts_kept else {"status"}
+    fresh = {known[name]: {key: one[key] for key in one if key in kept} for name, one in sent.items()}
     for channel, setting in held.items():
         if setting["status"] != "permanent" or fresh.get(channel) == setting:
             continue

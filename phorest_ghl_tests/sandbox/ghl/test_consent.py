@@ -88,6 +88,8 @@ def test_a_new_contact_can_opt_out_at_once(drive: Driver) -> None:
 
 def test_an_opt_out_meets_only_requests_for_one_contact(drive: Driver) -> None:
     assert drive.control("POST", "/faults", {"kind": "opt_out", "route": "POST /contacts/search"}).status == 400
+    early = drive.control("POST", "/faults", {"kind": "opt_out", "route": "POST /contacts/"})
+    assert early.status == 400, "before a create there is nobody to opt out"
     assert drive.control("POST", "/faults", {"kind": "opt_out"}).status == 201
 
 
@@ -163,3 +165,20 @@ def test_workflows_are_listed_and_a_paused_one_is_a_draft(drive: Driver) -> None
     }
     token = drive.control("POST", "/tokens", {"scopes": ["contacts.readonly"]}).json["token"]
     assert drive.ghl("GET", "/workflows/", query=query, token=token).status == 401
+
+
+def test_the_texts_beside_a_status_may_get_lost(drive: Driver) -> None:
+    block = {"SMS": {"status": "active", "message": "ours", "code": "x"}}
+    assert drive.contact(dndSettings=block)["dndSettings"] == block
+    drive.switch(ghl_dnd_texts_kept=False)
+    assert drive.contact(dndSettings=block)["dndSettings"] == {"SMS": {"status": "active"}}
+
+
+def test_a_bulk_call_can_do_half_of_its_work(drive: Driver) -> None:
+    drive.app.faults.add({"route": "POST /contacts/bulk/tags/update/{type}", "kind": "bulk_partial"})
+    keys = [drive.contact()["id"] for _ in range(4)]
+    body = {"contacts": keys, "tags": ["x"], "locationId": drive.location}
+    answer = drive.strike("POST", "/contacts/bulk/tags/update/add", body)
+    assert (answer.status, answer.json["errorCount"], answer.json["succeded"]) == (201, 2, False)
+    assert [row["type"] for row in answer.json["responses"]] == ["error", "success"] * 2
+    assert [drive.ghl("GET", f"/contacts/{key}").json["contact"]["tags"] for key in keys] == [[], ["x"]] * 2
