@@ -32,7 +32,7 @@ def branches(context: dg.AssetExecutionContext, salon: dg.ResourceParam[Runtime]
         return report(context, salon, specs.BRANCHES, importer_of(salon).run(specs.BRANCHES))
 
 
-@dg.asset(**settings_of("client_categories", specs.CLIENT_CATEGORIES, EVERY_TWO_HOURS))
+@dg.asset(**settings_of("client_categories", specs.CLIENT_CATEGORIES, DAILY))
 def client_categories(context: dg.AssetExecutionContext, salon: dg.ResourceParam[Runtime]) -> dg.MaterializeResult:
     """One row per category that clients are put in, archived ones included."""
     with failures_as_sentences():

@@ -26,8 +26,8 @@ def whole(*entities: str) -> dict[str, object]:
     return {"ops": {f"phorest__{entity}": {"config": {"full": True}} for entity in entities}}
 
 
-def _job(name: str, description: str, *entities: str, full: bool = False):
-    config = whole(*entities) if full else None
+def _job(name: str, description: str, *entities: str, full: tuple[str, ...] = ()):
+    config = whole(*full) if full else None
     selection = dg.AssetSelection.assets(*(key_of(entity) for entity in entities))
     return dg.define_asset_job(name, selection, config=config, description=description)
 
@@ -44,12 +44,15 @@ import_products = _job(
 import_appointments = _job("import_appointments", "Appointments that changed, or whole months.", "appointments")
 import_purchases = _job("import_purchases", "Sales that changed.", "purchases")
 import_everything = _job("import_everything", "All that Phorest has, in order.", *ENTITIES)
-import_loyalty = _job("import_loyalty", "Every client, with the points of each.", "clients", full=True)
-full_clients = _job("full_clients", "Every client: points change unseen by any delta.", "clients", full=True)
+import_loyalty = _job(
+    "import_loyalty", "Every client, with the points of each, and the categories.",
+    "client_categories", "clients", full=("clients",),
+)  # fmt: skip
+full_clients = _job("full_clients", "Every client: points change unseen by any delta.", "clients", full=("clients",))
 full_appointments = _job(
-    "full_appointments", "Complete windows: what vanished, what moved away.", "appointments", full=True
+    "full_appointments", "Complete windows: what vanished, what moved away.", "appointments", full=("appointments",)
 )
-full_purchases = _job("full_purchases", "The whole history of sales.", "purchases", full=True)
+full_purchases = _job("full_purchases", "The whole history of sales.", "purchases", full=("purchases",))
 
 
 @dg.op(pool="phorest_prune")
