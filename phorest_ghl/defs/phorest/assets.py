@@ -13,6 +13,7 @@ from phorest_ghl.defs.phorest.importing import (
     ImportConfig,
     importer_of,
     key_of,
+    reads_all,
     report,
     settings_of,
 )
@@ -49,7 +50,7 @@ def clients(
     staff is no contact point of a client who is somebody else.
     """
     with failures_as_sentences():
-        results = importer_of(salon).clients(full=config.full)
+        results = importer_of(salon).clients(full=reads_all(context, config))
         result = results.pop("client")
         return report(context, salon, specs.CLIENTS, result, results.values())
 
