@@ -104,7 +104,11 @@ class Runtime:
         self._retry = retry or RetryPolicy()
         self._parts = ExitStack()
         self.urls = start_database(settings)
-        self.engine = self._open_engine()
+        try:
+            self.engine = self._open_engine()
+        except BaseException:
+            self.close()  # nobody else can: there is no runtime yet
+            raise
 
     def _open_engine(self) -> Engine:
         schema = self.settings.salon or None

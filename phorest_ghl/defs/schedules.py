@@ -54,7 +54,7 @@ CRON_TABLE = (
     CronEntry(
         "import_loyalty",
         "45 */12 * * *",
-        "All clients from Phorest, since points change without a trace. They are not written to GHL yet.",
+        "All clients and their categories from Phorest, since points change without a trace. They are not written to GHL yet.",
     ),
     CronEntry(
         "import_products",

@@ -129,7 +129,7 @@ def test_the_cron_table_is_this(definitions: dg.Definitions) -> None:
     ("job", "reads"),
     [
         ("import_appointments", {"appointments"}),
-        ("import_loyalty", {"clients"}),
+        ("import_loyalty", {"clients", "client_categories"}),
         ("import_products", {"service_categories", "services", "products", "purchases"}),
         ("import_staff", {"branches", "staff"}),
     ],
@@ -139,6 +139,15 @@ def test_the_crons_that_import_read_this_and_write_nothing_to_ghl(
 ) -> None:
     nodes = {node.name for node in definitions.resolve_job_def(job).nodes_in_topological_order}
     assert nodes == {f"phorest__{entity}" for entity in reads}
+
+
+def test_every_import_has_a_cron_that_keeps_it_as_fresh_as_it_should_be(definitions: dg.Definitions) -> None:
+    jobs = {
+        schedule.job_name for schedule in definitions.schedules or () if isinstance(schedule, dg.ScheduleDefinition)
+    }
+    nodes = {node.name for job in jobs for node in definitions.resolve_job_def(job).nodes_in_topological_order}
+    imports = {spec.key for spec in definitions.resolve_all_asset_specs() if spec.group_name == "phorest"}
+    assert {f"phorest__{key.path[-1]}" for key in imports} <= nodes
 
 
 def test_schedules_run_in_the_salons_zone() -> None:

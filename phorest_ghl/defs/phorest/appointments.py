@@ -12,7 +12,14 @@ from phorest_ghl.assembly import Runtime
 from phorest_ghl.defs.failures import failures_as_sentences
 from phorest_ghl.defs.metadata import import_metadata
 from phorest_ghl.defs.phorest.assets import BRANCHES, CLIENTS, SERVICES, STAFF
-from phorest_ghl.defs.phorest.importing import EVERY_TEN_MINUTES, ImportConfig, importer_of, report, settings_of
+from phorest_ghl.defs.phorest.importing import (
+    EVERY_TEN_MINUTES,
+    ImportConfig,
+    importer_of,
+    reads_all,
+    report,
+    settings_of,
+)
 from phorest_ghl.phorest.importer import ImportResult
 from phorest_ghl.phorest.results import combined, nothing
 from phorest_ghl.phorest.scopes import Month
@@ -38,7 +45,7 @@ def appointments(
     keys = _months(context)
     with failures_as_sentences():
         results = importer_of(salon).appointments(
-            [Month.parse(key) for key in keys] or None, full=config.full or bool(keys)
+            [Month.parse(key) for key in keys] or None, full=reads_all(context, config) or bool(keys)
         )
         for key in keys:
             mine = [result for result in results if result.scope.endswith(f"/{key}")]

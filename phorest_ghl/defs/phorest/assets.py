@@ -13,6 +13,7 @@ from phorest_ghl.defs.phorest.importing import (
     ImportConfig,
     importer_of,
     key_of,
+    reads_all,
     report,
     settings_of,
 )
@@ -32,7 +33,7 @@ def branches(context: dg.AssetExecutionContext, salon: dg.ResourceParam[Runtime]
         return report(context, salon, specs.BRANCHES, importer_of(salon).run(specs.BRANCHES))
 
 
-@dg.asset(**settings_of("client_categories", specs.CLIENT_CATEGORIES, EVERY_TWO_HOURS))
+@dg.asset(**settings_of("client_categories", specs.CLIENT_CATEGORIES, DAILY))
 def client_categories(context: dg.AssetExecutionContext, salon: dg.ResourceParam[Runtime]) -> dg.MaterializeResult:
     """One row per category that clients are put in, archived ones included."""
     with failures_as_sentences():
@@ -49,7 +50,7 @@ def clients(
     staff is no contact point of a client who is somebody else.
     """
     with failures_as_sentences():
-        results = importer_of(salon).clients(full=config.full)
+        results = importer_of(salon).clients(full=reads_all(context, config))
         result = results.pop("client")
         return report(context, salon, specs.CLIENTS, result, results.values())
 

@@ -28,10 +28,19 @@ EVERY_TWO_HOURS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6),
 DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=50), warn_window=timedelta(hours=26))
 
 
+FULL_TAG = "phorest_ghl/full"
+"""On the runs of a job that reads everything, however it was launched: a launch without config leaves a job's own one out."""
+
+
 class ImportConfig(dg.Config):
     """How an import runs."""
 
     full: bool = Field(default=False, description="Read every record, not only those that changed since the last run.")
+
+
+def reads_all(context: dg.AssetExecutionContext, config: ImportConfig) -> bool:
+    """Whether a run reads every record: its config says so, or its job."""
+    return config.full or FULL_TAG in context.run.tags
 
 
 def key_of(name: str) -> dg.AssetKey:

@@ -12,7 +12,7 @@ import dagster as dg
 
 from phorest_ghl.assembly import Runtime
 from phorest_ghl.defs.failures import failures_as_sentences
-from phorest_ghl.defs.phorest.importing import key_of
+from phorest_ghl.defs.phorest.importing import FULL_TAG, key_of
 from phorest_ghl.phorest.retention import prune as prune_tables
 
 ENTITIES = (
@@ -27,9 +27,9 @@ def whole(*entities: str) -> dict[str, object]:
 
 
 def _job(name: str, description: str, *entities: str, full: bool = False):
-    config = whole(*entities) if full else None
+    tags = {FULL_TAG: "yes"} if full else None
     selection = dg.AssetSelection.assets(*(key_of(entity) for entity in entities))
-    return dg.define_asset_job(name, selection, config=config, description=description)
+    return dg.define_asset_job(name, selection, tags=tags, description=description)
 
 
 import_branches = _job("import_branches", "Branches of the business.", "branches")
@@ -44,7 +44,10 @@ import_products = _job(
 import_appointments = _job("import_appointments", "Appointments that changed, or whole months.", "appointments")
 import_purchases = _job("import_purchases", "Sales that changed.", "purchases")
 import_everything = _job("import_everything", "All that Phorest has, in order.", *ENTITIES)
-import_loyalty = _job("import_loyalty", "Every client, with the points of each.", "clients", full=True)
+import_loyalty = _job(
+    "import_loyalty", "Every client, with the points of each, and the categories.",
+    "client_categories", "clients", full=True,
+)  # fmt: skip
 full_clients = _job("full_clients", "Every client: points change unseen by any delta.", "clients", full=True)
 full_appointments = _job(
     "full_appointments", "Complete windows: what vanished, what moved away.", "appointments", full=True

@@ -5,7 +5,7 @@ import dagster as dg
 from phorest_ghl.assembly import Runtime
 from phorest_ghl.defs.failures import failures_as_sentences
 from phorest_ghl.defs.phorest.assets import BRANCHES, CLIENTS, PRODUCTS
-from phorest_ghl.defs.phorest.importing import DAILY, ImportConfig, importer_of, report, settings_of
+from phorest_ghl.defs.phorest.importing import DAILY, ImportConfig, importer_of, reads_all, report, settings_of
 from phorest_ghl.phorest.specs import PURCHASES as PURCHASES_SPEC
 from phorest_ghl.sync.clients import new_batch_id
 
@@ -20,5 +20,5 @@ def purchases(
 
     with failures_as_sentences():
         runner = PurchaseImporter(salon.engine, salon.phorest(), salon.keyring(), batch_id=new_batch_id())
-        result = runner.run(importer_of(salon).branches(), full=config.full)
+        result = runner.run(importer_of(salon).branches(), full=reads_all(context, config))
         return report(context, salon, PURCHASES_SPEC, result)
