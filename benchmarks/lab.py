@@ -19,6 +19,7 @@ from typing import Any, Self
 import psycopg
 from psycopg import sql
 
+from benchmarks.peers import peer
 from benchmarks.report import BenchError
 from phorest_ghl.db.embedded import EmbeddedServer
 from phorest_ghl.sandbox.options import SandboxOptions
@@ -74,6 +75,22 @@ class Lab:
             yield Database(self._server.url(name), self._server.dsn(name))
         finally:
             self._admin(sql.SQL("drop database {} with (force)").format(sql.Identifier(name)))
+
+    def cpu_seconds(self) -> float:
+        """What the server's processes have taken so far, those that ended included.
+
+        Raises:
+            BenchError: the server is gone.
+        """
+        psutil = peer("psutil")
+        number = int((self._server.home / "data" / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+        server = psutil.Process(number)
+        try:
+            own = [process.cpu_times() for process in (server, *server.children(recursive=True))]
+            ended = server.cpu_times()
+        except psutil.Error:
+            raise BenchError("The database server of the benchmark has ended while it was measured.") from None
+        return sum(one.user + one.system for one in own) + ended.children_user + ended.children_system
 
     def settle(self) -> None:
         """Write out what earlier work left dirty, so that no contender pays for another."""

@@ -20,6 +20,7 @@ MODULES = MappingProxyType(
         "import": "benchmarks.import_clients",
         "budget": "benchmarks.budget",
         "shared-budget": "benchmarks.shared_budget",
+        "unchanged": "benchmarks.unchanged",
     }
 )
 """The benchmarks there are, by name; imported when asked for, since they bring what the product does not need."""
