@@ -82,6 +82,14 @@ class Ledger:
         )
         return {row.phorest_id: MappingRow(*row) for row in rows}
 
+    def has_mappings(self, connection: Connection) -> bool:
+        """Whether any record of the entity was ever mapped in the location."""
+        return connection.execute(
+            text("""select exists (select from entity_mappings
+                                   where location_id = :location_id and entity_type = :entity_type)"""),
+            self._key,
+        ).scalar_one()
+
     def primary_of(self, connection: Connection, ghl_id: str) -> str | None:
         """The Phorest id that a GHL object is the primary mapping of, if any."""
         return connection.execute(

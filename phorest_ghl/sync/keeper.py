@@ -46,6 +46,10 @@ class Keeper:
         """The record's mapping as it stands now."""
         return in_transaction(self.engine, lambda c: self.ledger.mappings(c, [phorest_id]).get(phorest_id))
 
+    def has_written(self) -> bool:
+        """Whether anything that was written to the location is on record."""
+        return in_transaction(self.engine, self.ledger.has_mappings)
+
     def open_intent(self, desired: DesiredContact) -> Intent | None:
         """The household's unsettled create, if there is one."""
         return in_transaction(self.engine, lambda c: self.ledger.open_intent(c, desired.member_ids))

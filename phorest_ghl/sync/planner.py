@@ -135,6 +135,8 @@ class Planner:
             tuple(draft.edited),
             total,
             to_guard=self._to_guard(draft.changes),
+            first_write=not self._held.mappings
+            and any(change.action in (Action.CREATE, Action.ADOPT) for change in draft.changes),
         )
 
     def _mapping(self, ghl_id: str) -> MappingRow | None:
