@@ -94,22 +94,28 @@ class Keeper:
         """The client that is primary of a contact, if any."""
         return in_transaction(self.engine, lambda c: self.ledger.primary_of(c, ghl_id))
 
-    def causes_now(self, desired: DesiredContact) -> dict[Channel, tuple[str, ...]]:
+    def causes_now(
+        self, desired: DesiredContact, *, email: str | None = None, phone: str | None = None
+    ) -> dict[Channel, tuple[str, ...]]:
         """What closes the contact's channels at this moment, by the imported flags and the causes on record as they are now.
 
         A create, an address and above all an opening are decided by this, not by a plan that may be minutes old (S9, S10).
+        `email` and `phone` are what the contact holds in GHL and keeps, where that is not the client's.
         """
+        kept = {address for address in (email, phone) if address}
         household = desired.household
         ids = {person.phorest_id for person in (*household.members, *household.kin)}
 
         def ask(connection: Connection) -> dict[Channel, tuple[str, ...]]:
             now = {row.phorest_id: row for row in load_clients(connection, sorted(ids))}
             fresh = household.with_clients(now)
-            found = [household.primary, *fresh.members, *fresh.kin]
-            keys = {mirror.address_key(self.keyring, a) for p in found for a in (p.email, p.phone) if a}
+            addresses = consent_step.addresses_of([fresh.primary, *fresh.members, *fresh.kin]) | kept
+            keys = {mirror.address_key(self.keyring, address) for address in addresses}
             active = consent_ledger.active_at(connection, self.location.location_id, keys)
-            on_record = consent_step.by_address(active, found, self.keyring)
-            return consent.blocks(fresh, on_record, self.rules.policy)
+            on_record = consent_step.by_address(active, addresses, self.keyring)
+            return consent.together(
+                consent.blocks(fresh, on_record, self.rules.policy), consent.on_record_at(email, phone, on_record)
+            )
 
         return in_transaction(self.engine, ask)
 

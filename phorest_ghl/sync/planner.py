@@ -35,6 +35,7 @@ from phorest_ghl.sync.plan import (
 from phorest_ghl.sync.projection import CLEARED, DesiredContact, Projector
 
 TWO_OF_THEM = "several contacts in GHL hold addresses of this client under its name; merge them in GHL"
+MIXED = "a contact of this client's name also holds an address of another client; decide in GHL whose it is"
 REFUSED = "a person decided that the contact in GHL is somebody else"
 _GONE_REASON = "the contact is gone from GHL; it is made again only by command, for somebody may have deleted it"
 _NOTHING: Mapping[str, Mapping[str, str]] = {}
@@ -109,9 +110,12 @@ class Planner:
         self._by_address = _by_address(held.mirror.values())
         self._carrying = _carrying(held.mirror.values(), held.field_ids.get(PHOREST_ID.name))
         self._given_up: set[tuple[str, str]] = set()
+        self._owners: Mapping[str, Collection[str]] = {}
 
     def plan(self, households: Iterable[Household]) -> Plan:
         """The plan for these households; every member of each is either in a change or settled."""
+        households = list(households)
+        self._owners = _owners(households)
         draft = _Draft()
         total = 0
         unknown: list[DesiredContact] = []
@@ -189,15 +193,25 @@ class Planner:
             self._adopt(draft, desired, chosen[0], decided=True)
             return
         named = [(c, m) for c in free if (m := _named_like(desired.household, c)) is not None]
-        if len(named) == 1:
+        mixed = len(named) == 1 and self._is_anothers_too(desired.household, named[0][0])
+        if len(named) == 1 and not mixed:
             contact, member = named[0]
             if member is not desired.household.primary:
                 desired = self._projector.contact(desired.household.spoken_for_by(member))
             self._adopt(draft, desired, contact)
             return
-        reason = TWO_OF_THEM if named else ADDRESS_TAKEN
+        reason = MIXED if mixed else TWO_OF_THEM if named else ADDRESS_TAKEN
         draft.reviews.append(Review(desired=desired, ghl_id=present[0].ghl_id, cause="adoption", reason=reason))
         self._settle(draft, desired, Rejected(reason))
+
+    def _is_anothers_too(self, household: Household, contact: MirrorContact) -> bool:
+        """Whether the contact also holds an address of a client outside the household, so that it is not clear whose it is."""
+        ours = {person.phorest_id for person in (*household.members, *household.kin)}
+        return any(
+            set(self._owners.get(address, ())) - ours
+            for address in (contact.email, contact.phone)
+            if address is not None
+        )
 
     def _refused_to_adopt(self, desired: DesiredContact, present: Sequence[MirrorContact]) -> bool:
         """Whether a person has said that they are two people, while both were what they are now."""
@@ -235,6 +249,7 @@ class Planner:
             if spec.name in desired.identity and not getattr(contact, spec.name) and spec.name not in elsewhere
         ]
         diffs += self._custom_diffs(desired, contact)
+        desired = self._with_kept_addresses(desired, contact, diffs)
         # What a search showed of consent decides nothing (S10); what will be closed is told by the read before the write.
         diffs += [
             FieldDiff(c.value, Facet.CONSENT, None, BLOCKED, Rule.STRICTEST)
@@ -254,7 +269,14 @@ class Planner:
         if held is not None and held.gone_at is not None:
             self._gone(draft, desired, mapping)
             return
-        diffs = wanted = self._update_diffs(draft, desired, mapping, held)
+        identity = self._identity_diffs(draft, desired, mapping, held)
+        desired = self._with_kept_addresses(desired, held, identity)
+        diffs = wanted = (
+            *identity,
+            *self._custom_diffs(desired, held),
+            *self._consent_diffs(desired, held),
+            *self._tag_diffs(desired, held, mapping.acked),
+        )
         if self._was_refused(desired):  # closing a channel is never held up by a refused name
             diffs = tuple(diff for diff in wanted if diff.facet is not Facet.IDENTITY)
         if wanted and not diffs:
@@ -279,7 +301,9 @@ class Planner:
             same = [
                 contact
                 for contact in self._holding(desired)
-                if self._is_free(contact) and _named_like(desired.household, contact) is not None
+                if self._is_free(contact)
+                and _named_like(desired.household, contact) is not None
+                and not self._is_anothers_too(desired.household, contact)
             ]
             if len(same) == 1 and desired.household.live:
                 self._adopt(draft, desired, same[0])
@@ -302,10 +326,24 @@ class Planner:
 
     # --- what differs
 
-    def _update_diffs(
+    def _with_kept_addresses(
+        self, desired: DesiredContact, held: MirrorContact | None, diffs: Sequence[FieldDiff]
+    ) -> DesiredContact:
+        """Closed as well by what is on record at an address that the contact holds and keeps, whoever's it is (S6, S13)."""
+        if held is None:
+            return desired
+        replaced = {diff.name for diff in diffs}
+        at_kept = consent.on_record_at(
+            None if EMAIL.name in replaced else held.email,
+            None if PHONE.name in replaced else held.phone,
+            self._projector.on_record,
+        )
+        return replace(desired, blocked=consent.together(desired.blocked, at_kept)) if at_kept else desired
+
+    def _identity_diffs(
         self, draft: _Draft, desired: DesiredContact, mapping: MappingRow, held: MirrorContact | None
     ) -> tuple[FieldDiff, ...]:
-        """Fields that differ from the mirror and that a rule lets us write (design §2 "plan", safety S16)."""
+        """Standard fields that differ from the mirror and that a rule lets us write (design §2 "plan", safety S16)."""
         acked = mapping.acked.get(Facet.IDENTITY.value, {})
         fill_only = mapping.adopted and self._decided.of(Kind.IDENTITY, desired.member_ids) is None
         diffs: list[FieldDiff] = []
@@ -322,9 +360,6 @@ class Planner:
             diffs.append(
                 FieldDiff(spec.name, spec.facet, before, after, Rule.FILL_IF_EMPTY if fill_only else spec.rule)
             )
-        diffs += self._custom_diffs(desired, held)
-        diffs += self._consent_diffs(desired, held)
-        diffs += self._tag_diffs(desired, held, mapping.acked)
         return tuple(diffs)
 
     def _custom_diffs(self, desired: DesiredContact, held: MirrorContact | None) -> list[FieldDiff]:
@@ -440,6 +475,17 @@ class Planner:
 def field_hash(keyring: Keyring, name: str, value: str) -> str:
     """The keyed hash under which a field's acknowledged value is kept."""
     return keyring.digest("field", name, value)
+
+
+def _owners(households: Iterable[Household]) -> dict[str, set[str]]:
+    """Who has which address."""
+    found: dict[str, set[str]] = {}
+    for household in households:
+        for member in household.members:
+            for address in (member.email, member.phone):
+                if address:
+                    found.setdefault(address, set()).add(member.phorest_id)
+    return found
 
 
 def _settling(desired: DesiredContact) -> list[Person]:
