@@ -3,7 +3,7 @@
 Belongs here: what to ask for, what a complete read is, when the cursor moves. Does not: how a list is read to its end
 (`reads`), who is gone (`vanished`), the SQL of a page (`phorest_ghl.db.bulk`), what is done with the rows.
 
-A run that dies loses at most the page it had not committed; the next one reads from the same cursor.
+A run that dies loses at most the few pages that it was writing; the next one reads from the same cursor.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
