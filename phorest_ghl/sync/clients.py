@@ -4,7 +4,7 @@ Belongs here: the order of these steps and what stops a run before it starts. Do
 """
 
 import gc
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -22,8 +22,8 @@ from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror, op
 from phorest_ghl.sync.apply import Applier
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.decisions import Kind
-from phorest_ghl.sync.identity import Household, Person, households, people
-from phorest_ghl.sync.journal import Intent, Ledger, MappingRow
+from phorest_ghl.sync.identity import Person, households, people
+from phorest_ghl.sync.journal import Intent, Ledger
 from phorest_ghl.sync.keeper import REJECTED, Keeper
 from phorest_ghl.sync.lookup import SEARCH_LAG_S, find_ours
 from phorest_ghl.sync.mirror import LocationState
@@ -205,7 +205,9 @@ class ClientsSync:
             intents = self._ledger.open_intents(connection)
             if not intents:
                 return
-            grouped = self._households(self._people(connection), self._ledger.mappings(connection), prepared)
+            held = Held(mirror={}, mappings=self._ledger.mappings(connection), field_ids=prepared.field_ids)
+            found = self._people(connection)
+            grouped = households(found, held.anchors(found), group=not prepared.duplicates)
         keeper = self._keeper(prepared)
         for member in (m for h in grouped if h.anchor is None and not h.wants_a_contact for m in h.members):
             intent = intents.get(member.phorest_id)
@@ -227,17 +229,10 @@ class ClientsSync:
     def _keeper(self, prepared: Prepared) -> Keeper:
         return Keeper(self._engine, prepared.location, self._ledger, self._keyring, prepared.field_ids, self._rules)
 
-    def _households(
-        self, found: list[Person], mappings: Mapping[str, MappingRow], prepared: Prepared
-    ) -> list[Household]:
-        anchors = {phorest_id: m.ghl_id for phorest_id, m in mappings.items() if m.role == "primary"}
-        return households(found, anchors, group=not prepared.duplicates)
-
     def _plan(self, connection: Connection, prepared: Prepared) -> Plan:
         location_id = self._client.location_id
         clients, names = load_clients(connection), load_names(connection)
         found = people(clients, names.countries, names.staff_at, junk_above=self._rules.junk_above)
-        mappings = self._ledger.mappings(connection)
         decided = decisions.load(connection, location_id, ENTITY)
         step = consent_step.step(
             found,
@@ -249,7 +244,7 @@ class ClientsSync:
         )
         held = Held(
             mirror=mirror.load(connection, location_id),
-            mappings=mappings,
+            mappings=self._ledger.mappings(connection),
             field_ids=prepared.field_ids,
             refused=self._refused(connection),
             guarded=self._ledger.guarded(connection),
@@ -259,7 +254,7 @@ class ClientsSync:
         )
         projector = Projector(self._keyring, names, self._rules, step.on_record)
         plan = Planner(held, projector, self._keyring, decided=decided).plan(
-            self._households(found, mappings, prepared)
+            households(found, held.anchors(found), group=not held.duplicates, gone=held.gone)
         )
         plan = plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})
         return replace(plan, step=step, decisions=decided)

@@ -49,7 +49,9 @@ class ContactUpdater:
     def retire(self, change: PlannedChange) -> Outcome:
         """Close the contact of a client that was merged into another. Who it is mapped to changes when its tag is on."""
         outcome = self._write(change)
-        return Applied() if isinstance(outcome, Unchanged | Skipped) else outcome
+        if isinstance(outcome, Skipped):
+            self._keeper.joined(change)  # its contact is gone: there is nothing to close, and no tag to wait for
+        return Applied() if isinstance(outcome, Unchanged) else outcome
 
     def _write(self, change: PlannedChange, *, again: bool = True) -> Outcome:
         desired, ghl_id = change.desired, str(change.ghl_id)

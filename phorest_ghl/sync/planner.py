@@ -52,7 +52,7 @@ class Held:
         field_ids: our custom fields' ids by their names.
         refused: by Phorest id, the source hash of content that GHL has refused and that waits for a change.
         guarded: contacts that carry the guard tag because of us.
-        former: contacts that merges have left behind: closed, and nobody's any more.
+        former: contacts that merges have left behind, closed and nobody's any more, each with the client who left it.
         duplicates: the location allows them: the contact of another client of ours stands in nobody's way.
         quiet: until go-live nothing is written to a contact without the guard tag (S1).
     """
@@ -62,9 +62,24 @@ class Held:
     field_ids: Mapping[str, str]
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
     guarded: Collection[str] = frozenset()
-    former: Collection[str] = frozenset()
+    former: Mapping[str, str] = field(default_factory=dict[str, str])
     duplicates: bool = False
     quiet: bool = False
+
+    def anchors(self, found: Iterable[Person]) -> dict[str, str]:
+        """The contact of each client that has one of its own: it speaks for it, or has it back since its merge is undone."""
+        separate = {person.phorest_id for person in found if person.client.merged_to is None}
+        back = {
+            phorest_id: ghl_id
+            for ghl_id, phorest_id in sorted(self.former.items())
+            if phorest_id in separate and ((now := self.mirror.get(ghl_id)) is None or now.gone_at is None)
+        }
+        return back | {key: row.ghl_id for key, row in self.mappings.items() if row.role == "primary"}
+
+    @property
+    def gone(self) -> frozenset[str]:
+        """Contacts that GHL no longer has."""
+        return frozenset(ghl_id for ghl_id, contact in self.mirror.items() if contact.gone_at is not None)
 
 
 @dataclass
@@ -107,7 +122,7 @@ class Planner:
         for household in households:
             desired = self._projector.contact(household)
             total += len(desired.member_ids)
-            mapping = self._speaking.get(household.anchor or "")
+            mapping = self._mapping(household.anchor or "")
             if mapping is not None:
                 self._known(draft, desired, mapping)
                 for former in household.former:
@@ -124,7 +139,16 @@ class Planner:
             tuple(draft.edited),
             total,
             to_guard=self._to_guard(draft.changes),
+            first_write=not self._held.mappings
+            and any(change.action in (Action.CREATE, Action.ADOPT) for change in draft.changes),
         )
+
+    def _mapping(self, ghl_id: str) -> MappingRow | None:
+        """Who is mapped as a contact's primary; of one that a client gets back, who left it, with the tag of its leaving."""
+        left_by = self._held.former.get(ghl_id)
+        if ghl_id in self._speaking or left_by is None:
+            return self._speaking.get(ghl_id)
+        return MappingRow(left_by, ghl_id, "primary", {Facet.TAGS.value: {fields.MERGED_TAG: ""}}, None, None)
 
     # --- households that have no contact of ours
 
