@@ -90,6 +90,17 @@ class Keeper:
         """A contact as it was read or answered, where nothing else is to be kept."""
         in_transaction(self.engine, lambda c: self._store(c, contact, seen_by))
 
+    def not_there(self, ghl_id: str, found: Contact | None) -> None:
+        """A contact that the mirror shows otherwise: as it was read now, or gone."""
+
+        def keep(connection: Connection) -> None:
+            if found is None:
+                mirror.mark_gone(connection, self.location.location_id, ghl_id)
+            else:
+                self._store(connection, found, "read")
+
+        in_transaction(self.engine, keep)
+
     def speaks_for(self, ghl_id: str) -> str | None:
         """The client that is primary of a contact, if any."""
         return in_transaction(self.engine, lambda c: self.ledger.primary_of(c, ghl_id))
@@ -240,7 +251,9 @@ class Keeper:
         self.ledger.note_changes(
             connection, [self._provenance(change, diff, contact.id, action, lost) for diff in change.diffs]
         )
-        self._resolve(connection, desired.member_ids, *CAUSES)
+        # What was refused stays refused while only consent and tags are written.
+        whole = change.action is not Action.UPDATE or any(diff.facet is Facet.IDENTITY for diff in change.diffs)
+        self._resolve(connection, desired.member_ids, *(cause for cause in CAUSES if whole or cause != REJECTED))
         self._use_up(connection, change)
         if proved:
             return  # what differs was not refused: the next plan sends it
