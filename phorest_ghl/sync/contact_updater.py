@@ -62,8 +62,11 @@ class ContactUpdater:
 
     def _is_still_its(self, change: PlannedChange) -> bool:
         """Whether the contact is still the client's: another run may have moved it to another one since the plan was made."""
-        speaker = self._keeper.speaks_for(str(change.ghl_id))
-        return speaker in (change.desired.phorest_id, change.desired.household.speaker)
+        ghl_id, household = str(change.ghl_id), change.desired.household
+        speaker = self._keeper.speaks_for(ghl_id)
+        if speaker is None:
+            return self._keeper.may_take_back(ghl_id, household.primary.phorest_id)
+        return speaker in (household.primary.phorest_id, household.speaker)
 
     def _write(self, change: PlannedChange, *, again: bool = True) -> Outcome:
         desired, ghl_id = change.desired, str(change.ghl_id)

@@ -38,8 +38,9 @@ def guard(
 ) -> Guarded:
     """Put the guard tag on contacts of a quiet location, 500 a call, and record each one that GHL confirmed.
 
-    A contact of which the record and the mirror both say that it is guarded costs no request, unless `trusting` is off. What a call confirmed is
-    committed before the next leaves; killed in between, the next run repeats the call, which changes nothing.
+    A contact of which the record and the mirror both say that it is guarded costs no request, unless `trusting` is off.
+    What a call confirmed is committed before the next leaves; killed in between, the next run repeats the call, which
+    changes nothing.
 
     Raises ApiError where it would meet every further call too; what was confirmed before is kept.
     """

@@ -101,6 +101,15 @@ class Keeper:
 
         in_transaction(self.engine, keep)
 
+    def may_take_back(self, ghl_id: str, phorest_id: str) -> bool:
+        """Whether the client left this contact behind in a merge that Phorest has undone since."""
+
+        def ask(connection: Connection) -> bool:
+            left = self.ledger.former(connection).get(ghl_id) == phorest_id
+            return left and all(row.merged_to is None for row in load_clients(connection, [phorest_id]))
+
+        return in_transaction(self.engine, ask)
+
     def speaks_for(self, ghl_id: str) -> str | None:
         """The client that is primary of a contact, if any."""
         return in_transaction(self.engine, lambda c: self.ledger.primary_of(c, ghl_id))
