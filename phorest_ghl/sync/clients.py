@@ -3,7 +3,9 @@
 Belongs here: the order of these steps and what stops a run before it starts. Does not: any of the steps itself.
 """
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -107,8 +109,8 @@ class ClientsSync:
         )
         if state.mirrored_at is None:
             mirror.read_back(self._engine, self._client, keyring=self._keyring, batch_id=self._ledger.batch_id)
-        self._poll(location, state)
-        prepared = Prepared(state, dict(field_ids))
+        since = self._poll(location, state.polled_at)
+        prepared = Prepared(replace(state, polled_at=since), dict(field_ids))
         self._settle_unwanted(prepared)
         return prepared
 
@@ -121,7 +123,7 @@ class ClientsSync:
 
     def plan(self, prepared: Prepared) -> Plan:
         """What would be done. Runs in a read-only transaction."""
-        with self._engine.connect() as connection, connection.begin():
+        with _uncollected(), self._engine.connect() as connection, connection.begin():
             connection.execute(text("set transaction isolation level repeatable read, read only"))
             return self._plan(connection, prepared)
 
@@ -167,25 +169,29 @@ class ClientsSync:
         stopped = applier.apply(plan, tally).stopped
         if stopped is None and len(plan.changes) >= PAGE_LIMIT:
             # A poll names the blocks that we have set too: after a load that is many pages, so they are read now.
-            self._poll(self._client.location(), prepared.location)
+            self._poll(self._client.location(), prepared.location.polled_at)
         return stopped
 
-    def _poll(self, location: Location, state: LocationState) -> None:
-        """What people have blocked in GHL since the last run. The first run reads consent before each write anyway."""
+    def _poll(self, location: Location, since: datetime | None) -> datetime:
+        """What people have blocked in GHL since the last run; GHL's time now, up to which that is known.
+
+        A first run has nothing to ask for: it reads the consent of each contact that it takes over, and makes the others.
+        """
         now = location.date or datetime.now(UTC)
-        if state.polled_at is None:
+        if since is None:
             in_transaction(self._engine, lambda c: mirror.note_poll(c, self._client.location_id, now))
-            return
+            return now
         opt_outs.poll(
             self._engine,
             self._client,
             self._keyring,
-            since=state.polled_at,
+            since=since,
             now=now,
             lag_s=self._lag_s,
             addresses=lambda: in_transaction(self._engine, self._addresses),
             batch_id=self._ledger.batch_id,
         )
+        return now
 
     def _addresses(self, connection: Connection) -> set[str]:
         found = self._people(connection)
@@ -278,6 +284,18 @@ class ClientsSync:
             {"location_id": self._client.location_id, "entity": ENTITY, "cause": REJECTED},
         )
         return {row.phorest_id: row.source_hash for row in rows}
+
+
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """Without the garbage collector: a plan makes records by the ten thousand and no circle among them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def new_batch_id(now: datetime | None = None) -> str:
