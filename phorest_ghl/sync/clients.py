@@ -254,7 +254,7 @@ class ClientsSync:
             mirror=mirror.load(connection, location_id),
             mappings=self._ledger.mappings(connection),
             field_ids=prepared.field_ids,
-            refused=self._refused(connection),
+            refused=self._ledger.refused(connection, REJECTED),
             guarded=self._ledger.guarded(connection),
             former=self._ledger.former(connection),
             duplicates=prepared.duplicates,
@@ -282,15 +282,6 @@ class ClientsSync:
         names: Names = load_names(connection)
         clients = load_clients(connection)
         return people(clients, names.countries, names.staff_at, junk_above=self._rules.junk_above)
-
-    def _refused(self, connection: Connection) -> dict[str, str]:
-        rows = connection.execute(
-            text("""select phorest_id, source_hash from work_items
-                    where location_id = :location_id and entity_type = :entity and cause = :cause and state = 'open'
-                          and source_hash is not null"""),
-            {"location_id": self._client.location_id, "entity": ENTITY, "cause": REJECTED},
-        )
-        return {row.phorest_id: row.source_hash for row in rows}
 
 
 @contextmanager

@@ -327,6 +327,17 @@ class Ledger:
                 rows,
             )
 
+    def refused(self, connection: Connection, cause: str, phorest_ids: Sequence[str] | None = None) -> dict[str, str]:
+        """The hash of the content that GHL refused and that waits under `cause`, by Phorest id; all, or of some records."""
+        only = "" if phorest_ids is None else " and phorest_id = any(:phorest_ids)"
+        rows = connection.execute(
+            text(f"""select phorest_id, source_hash from work_items
+                     where location_id = :location_id and entity_type = :entity_type and cause = :cause
+                           and state = 'open' and source_hash is not null{only}"""),
+            {**self._key, "cause": cause, "phorest_ids": list(phorest_ids or ())},
+        )
+        return {row.phorest_id: row.source_hash for row in rows}
+
     def resolve_findings(
         self, connection: Connection, kind: str, phorest_ids: Sequence[str], *, fields: Sequence[str] | None = None
     ) -> None:

@@ -261,8 +261,11 @@ class Keeper:
         self.ledger.note_changes(
             connection, [self._provenance(change, diff, contact.id, action, lost) for diff in change.diffs]
         )
-        # What was refused stays refused while only consent and tags are written.
+        # What was refused stays refused while only consent and tags are written, unless the client has changed since.
         whole = change.action is not Action.UPDATE or any(diff.facet is Facet.IDENTITY for diff in change.diffs)
+        if not whole:
+            refused = self.ledger.refused(connection, REJECTED, [desired.phorest_id])
+            whole = refused.get(desired.phorest_id) != desired.source_hash
         self._resolve(connection, desired.member_ids, *(cause for cause in CAUSES if whole or cause != REJECTED))
         self._use_up(connection, change)
         if change.action is Action.UPDATE:

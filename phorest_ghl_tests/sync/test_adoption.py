@@ -271,6 +271,18 @@ def test_an_address_that_ghl_refuses_is_told_and_not_sent_again_until_it_changes
     assert salon.rows("select cause from work_items where state = 'open'") == []
 
 
+def test_what_ghl_refused_is_forgotten_when_the_client_is_as_it_was_before(salon: Rig) -> None:
+    client = willing(salon)
+    salon.run()
+    salon.make_contact(phone="+353865552999")
+    salon.edit_client(client["clientId"], mobile="+353 86 555 2999")
+    salon.run()
+    assert salon.rows("select cause from work_items where state = 'open'") == [{"cause": "rejected"}]
+    salon.edit_client(client["clientId"], mobile=client["mobile"])
+    assert salon.run().changes == NOTHING
+    assert salon.rows("select cause from work_items where state = 'open'") == []
+
+
 def test_fields_that_ghl_ignores_are_findings_and_the_run_after_sends_nothing(salon: Rig) -> None:
     salon.fault("fields_ignored", "POST /contacts/", rate=1.0)
     salon.load()
