@@ -166,24 +166,21 @@ class ClientsSync:
         stopped = applier.apply(plan, tally).stopped
         if stopped is None and len(plan.changes) >= PAGE_LIMIT:
             # A poll names the blocks that we have set too: after a load that is many pages, so they are read now.
-            self._poll(self._client.location(), prepared.location)
+            polled = in_transaction(self._engine, lambda c: mirror.location_state(c, self._client.location_id))
+            self._poll(self._client.location(), polled or prepared.location)
         return stopped
 
     def _poll(self, location: Location, state: LocationState) -> None:
-        """What people have blocked in GHL since the last run. The first run reads consent before each write anyway."""
-        now = location.date or datetime.now(UTC)
-        if state.polled_at is None:
-            in_transaction(self._engine, lambda c: mirror.note_poll(c, self._client.location_id, now))
-            return
+        """What people have blocked in GHL since the last run, and on the first one whatever is blocked there."""
         opt_outs.poll(
             self._engine,
             self._client,
             self._keyring,
             since=state.polled_at,
-            now=now,
+            now=location.date or datetime.now(UTC),
             lag_s=self._lag_s,
             addresses=lambda: in_transaction(self._engine, self._addresses),
-            batch_id=self._ledger.batch_id,
+            ledger=self._ledger,
         )
 
     def _addresses(self, connection: Connection) -> set[str]:
