@@ -70,7 +70,7 @@ class Settings(BaseModel):
     )
     phorest_branch_id: Text = _setting(
         "Phorest",
-        "Id of the branch, or ids with commas between, whose staff, services, products, appointments and sales are read; "
+        "Id of the branch, or ids with commas between, whose services, products, appointments and sales are read; "
         "empty for all branches",
         example="9c0-bZ2yQ3uHkL5wT_1fSw",
         default=None,

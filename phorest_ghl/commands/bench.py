@@ -21,6 +21,7 @@ MODULES = MappingProxyType(
         "budget": "benchmarks.budget",
         "shared-budget": "benchmarks.shared_budget",
         "unchanged": "benchmarks.unchanged",
+        "first-load": "benchmarks.first_load",
     }
 )
 """The benchmarks there are, by name; imported when asked for, since they bring what the product does not need."""

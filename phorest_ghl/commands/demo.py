@@ -8,7 +8,7 @@ Its settings are its own and its folder is its own, so that no credential of a r
 
 import os
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from phorest_ghl.assembly import DAGSTER_DATABASE, DATABASE, Runtime, embedded_s
 from phorest_ghl.commands import reports
 from phorest_ghl.commands.console import Exit, Out
 from phorest_ghl.commands.dagster_ui import DagsterUi, dagster_environment, run_job
-from phorest_ghl.commands.demo_truth import Truth, judge
+from phorest_ghl.commands.demo_truth import Row, Truth, judge
 from phorest_ghl.commands.keys import HASH_KEY, SECRET_KEY, new_key
 from phorest_ghl.commands.sync import show_plan
 from phorest_ghl.db.embedded import EmbeddedServer
@@ -32,6 +32,8 @@ from phorest_ghl.sync.clients import new_batch_id
 FOLDER = Path(".phorest-ghl") / "demo"
 RATE_WINDOW_S = 0.5
 """GHL's window of 10 s, shrunk twenty times: the same rules, without the wait."""
+AGENCY_CONTACTS = 300
+"""What the agency made by hand before; fewer in a very small salon."""
 
 
 class DemoFailed(Exception):
@@ -63,6 +65,8 @@ class Demo:
         return Exit.WELL if document["ok"] else Exit.NEEDS_A_PERSON
 
     def _story(self) -> dict[str, Any]:
+        before = self.sandbox.truth("ghl/contacts")
+        self.out.say(f"The agency already has {len(before)} contacts of its own in GHL.")
         self._job("import_everything", "importing all that the salon has in Phorest")
         with open_runtime(self.settings) as runtime:
             self._plan(runtime)
@@ -70,7 +74,7 @@ class Demo:
         most = self.sandbox.control("GET", "/requests")["apis"]["ghl"]["most_in_window"]
         self.sandbox.control("DELETE", "/requests")
         self._job("clients", "running again, to show that nothing is left to do")
-        return self._report(most)
+        return self._report(most, before)
 
     def _plan(self, runtime: Runtime) -> None:
         """Show the plan with a client that cannot write, then confirm what an operator would have to do first."""
@@ -86,7 +90,7 @@ class Demo:
         if run_job(job, env=self.env, cwd=self.folder, log=self._log) != 0:
             raise DemoFailed(f"Dagster failed at {doing}; {self._log} says why.")
 
-    def _report(self, most_in_window: int) -> dict[str, Any]:
+    def _report(self, most_in_window: int, before: Sequence[Row]) -> dict[str, Any]:
         with open_runtime(self.settings) as runtime, runtime.engine.connect() as connection:
             first, second = connection.execute(
                 text("""select outcomes, requests, duration_ms from sync_run_summaries order by started_at""")
@@ -95,7 +99,7 @@ class Demo:
         entities = {
             "clients": {"outcomes": counts, "requests": first.requests, "seconds": round(first.duration_ms / 1000, 3)}
         }
-        truth = judge(self.sandbox.truth("phorest/clients"), self.sandbox.truth("ghl/contacts"))
+        truth = judge(self.sandbox.truth("phorest/clients"), self.sandbox.truth("ghl/contacts"), before)
         seen = self.sandbox.control("GET", "/requests")
         again = {"changes": second.outcomes["counts"]["applied"], "requests": seen["apis"]["ghl"]["requests"]}
         sent = self.sandbox.control("GET", "/state")["automations"]["sent"]
@@ -104,7 +108,7 @@ class Demo:
             and sent == 0
             and again["changes"] == 0
             and not counts["failed"]
-            and not counts["rejected"],
+            and counts["rejected"] == truth.for_review,
             "entities": entities,
             "second_run": again,
             "truth": truth.document(),
@@ -121,7 +125,14 @@ class Demo:
         self.out.say(f"Second run: {again['changes']} changes, {again['requests']} requests to GHL.")
         self.out.say(
             f"Truth: {truth.syncable} syncable clients, {truth.on_one_contact} on exactly one contact, {truth.twice} on more, "
-            f"{truth.missing} missing, {truth.unasked} contacts that nobody asked for."
+            f"{truth.missing} missing, {truth.unasked} contacts that nobody asked for; {truth.families} families share one."
+        )
+        self.out.say(
+            f"The agency's contacts: {truth.adopted} taken over by name and address, {truth.for_review} clients left for a "
+            f"person to decide, {truth.overwritten} values of the agency's overwritten."
+        )
+        self.out.say(
+            f"Consent: {truth.loosened} opt-outs loosened, {truth.reachable} addresses reachable without everybody's consent."
         )
         self.out.say(f"Messages that GHL would have sent: {document['automations']}.")
         rate = document["rate"]
@@ -183,7 +194,8 @@ class Demo:
             server.stop()
 
     def _options(self) -> SandboxOptions:
-        return SandboxOptions(clients=self.clients, seed=self.seed, rate_window_s=RATE_WINDOW_S)
+        agency = min(AGENCY_CONTACTS, self.clients // 5)
+        return SandboxOptions(clients=self.clients, seed=self.seed, agency_contacts=agency, rate_window_s=RATE_WINDOW_S)
 
     @property
     def _log(self) -> Path:

@@ -4,15 +4,21 @@ Measured fastest of eleven ways (docs/decisions/0003-import-in-one-statement.md)
 Belongs here: the statement and what it counted. Does not: which columns an entity has (`phorest.specs`).
 """
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from itertools import accumulate
+from typing import Any, Self
 
 import orjson
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, Table, text
 
 from phorest_ghl.db.keyed import Keyring
+
+_DIGEST = hashlib.sha256().digest_size
+_RAW = "jsonb_strip_nulls(coalesce(item -> :raw_key, item))"
 
 RAW_KEY = "\u0001raw"
 """In a patched item, the payload as the vendor sent it; the other members are what the typed columns may see."""
@@ -83,7 +89,8 @@ class PageWriter:
         of_branch: bool = False,
     ) -> None:
         self._entity_type = entity_type
-        self._pads = keyring.pads()
+        self._id_fields = tuple(id_fields)
+        self._inner, self._outer = (hashlib.sha256(pad) for pad in keyring.pads())
         self._sql = text(_statement(table, id_fields, columns, on_change, of_branch=of_branch))
 
     def write(
@@ -91,6 +98,7 @@ class PageWriter:
         connection: Connection,
         *documents: bytes | str,
         path: Sequence[str] = (),
+        digests: Sequence[bytes] = (),
         batch_id: str,
         branch_id: str | None = None,
         read: tuple[str, int] | None = None,
@@ -100,10 +108,12 @@ class PageWriter:
 
         An id that comes twice in one write counts once, and its newest version is the one that is written.
 
-        `read` is the id and the pass of a read that wants the listed ids noted in `import_listed`; `derived_from` is what
-        derived columns look up, as the parameter `derived_from`, a JSON object. Raises SQLAlchemy's errors as they are.
+        `read` is the id and the pass of a read that wants the listed ids noted in `import_listed`; its commits do not wait
+        for the disk, since its cursor's does, which makes them durable too (docs/decisions/0003); `derived_from` is what
+        derived columns look up, as the parameter `derived_from`, a JSON object; `digests` is what `digests` made of each
+        document, where that is done already. Raises SQLAlchemy's errors as they are.
         """
-        inner, outer = self._pads
+        hashes = digests or [self.digests(document, path) for document in documents]
         read_id, pass_number = read or (None, None)
         row = connection.execute(
             self._sql,
@@ -111,8 +121,8 @@ class PageWriter:
                 "documents": Jsonb(documents, dumps=_joined),
                 "path": list(path),
                 "raw_key": RAW_KEY,
-                "inner": inner,
-                "outer": outer,
+                "hashes": b"".join(hashes),
+                "firsts": [0, *accumulate(len(one) // _DIGEST for one in hashes)],
                 "entity_type": self._entity_type,
                 "batch_id": batch_id,
                 "branch_id": branch_id,
@@ -123,6 +133,44 @@ class PageWriter:
         ).one()
         return Written(seen=len(row.ids), inserted=row.inserted, updated=row.updated, ids=tuple(row.ids))
 
+    def digests(self, document: bytes | str, path: Sequence[str] = (), *, rows: int = 0) -> bytes:
+        """The keyed hash of each row of the array at `path`, one after the other; it may be asked for in any thread.
+
+        Rows that came alike have the same one. Rows with different ones may still have the same content (nulls, order of
+        members), so those are compared. `rows` is how many there are, where that is known: then the document is only cut
+        into them, if it can be, and not parsed.
+        """
+        if rows and isinstance(document, bytes) and (cut := self._cut(document, rows)) is not None:
+            return b"".join(map(self._digest, cut))
+        found: Any = _parsed(document)
+        for part in path:
+            found = found[part]
+        return b"".join([self._digest(orjson.dumps(row)) for row in found])
+
+    def _cut(self, document: bytes, rows: int) -> list[bytes] | None:
+        """The rows' bytes, if each begins with its id and nothing else does; a text cannot hold an unescaped quote."""
+        for name in self._id_fields:
+            head, between = b'[{"%b":' % name.encode(), b'},{"%b":' % name.encode()
+            start = document.find(head)
+            if start >= 0:
+                cut = document[start + len(head) : document.rfind(b"}]")].split(between)
+                return cut if len(cut) == rows else None
+        return None
+
+    def _digest(self, row: bytes) -> bytes:
+        """HMAC-SHA256, as `Keyring` has it, from states that have seen the key already: half the time."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(row)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
+def _parsed(document: bytes | str) -> Any:
+    try:
+        return orjson.loads(document)
+    except orjson.JSONDecodeError:
+        return json.loads(document, parse_int=float)  # numbers beyond all doubles, which orjson refuses
+
 
 def _joined(documents: Sequence[bytes | str]) -> bytes:
     """A JSON array of JSON documents. The vendor's bytes are sent as they came, without a detour by text."""
@@ -132,7 +180,7 @@ def _joined(documents: Sequence[bytes | str]) -> bytes:
 def _statement(
     table: Table, id_fields: Sequence[str], columns: Sequence[Column], on_change: str, *, of_branch: bool
 ) -> str:
-    """The statement. Rows that are as we hold them are left out early: they cost no typed column, no lock, no WAL.
+    """The statement. Rows that are as we hold them are left out early: they cost no payload, no lock, no WAL.
 
     `before` looks ids up by an array: joined, a plan that is kept from when the table was small would read all of it for
     every page.
@@ -148,14 +196,14 @@ def _statement(
     assignments = ", ".join(f"{name} = excluded.{name}" for name in [*names, "raw", "content_hash"])
     return f"""
     with item as materialized (
-        select coalesce({", ".join(f"item ->> '{name}'" for name in id_fields)}) as phorest_id{deciding},
-               item, jsonb_strip_nulls(coalesce(item -> :raw_key, item)) as raw
-        from jsonb_array_elements(cast(:documents as jsonb)) as document(body),
-             jsonb_array_elements(body #> cast(:path as text[])) as element(item)
+        select coalesce({", ".join(f"item ->> '{name}'" for name in id_fields)}) as phorest_id{deciding}, item,
+               substr(cast(:hashes as bytea), ((cast(:firsts as integer[]))[nth] + place::integer - 1) * {_DIGEST} + 1,
+                      {_DIGEST}) as content_hash
+        from jsonb_array_elements(cast(:documents as jsonb)) with ordinality as document(body, nth),
+             jsonb_array_elements(body #> cast(:path as text[])) with ordinality as element(item, place)
     ), listed as materialized (
-        select distinct on (phorest_id)
-               *, sha256(:outer || sha256(:inner || convert_to(raw::text, 'UTF8'))) as content_hash
-        from item where {ours} order by phorest_id{", version desc" if "version" in names else ""}
+        select distinct on (phorest_id) * from item where {ours}
+        order by phorest_id{", version desc" if "version" in names else ""}
     ), noted as (
         insert into import_listed (read_id, pass_number, ids, other_ids)
         select cast(:read_id as text), cast(:pass_number as integer), array(select phorest_id from listed),
@@ -166,15 +214,15 @@ def _statement(
         where {"branch_id = :branch_id and " if of_branch else ""}phorest_id = any(array(select phorest_id from listed))
     ), incoming as materialized (
         select listed.phorest_id, {", ".join(_expression(column) for column in columns)},
-               listed.raw, listed.content_hash, {_tombstone("before", "listed", names)} as deleted_at
+               {_RAW} as raw, listed.content_hash, {_tombstone("before", "listed", names)} as deleted_at
         from listed left join before using (phorest_id)
-        where before.phorest_id is null or ({_is_news("before", "listed", names, derived)})
+        where before.phorest_id is null or ({_is_news("before", "listed", names, derived, raw=_RAW)})
     ), written as (
         insert into {held} ({branch}phorest_id, {", ".join(names)}, raw, content_hash, deleted_at)
         select {its_branch}phorest_id, {", ".join(names)}, raw, content_hash, deleted_at from incoming
         on conflict ({key}) do update
         set {assignments}, changed_at = now(), deleted_at = {_tombstone(held, "excluded", names)}
-        where {_is_news(held, "excluded", names, derived)}
+        where {_is_news(held, "excluded", names, derived, raw="excluded.raw")}
         returning phorest_id
     ), versions as (
         insert into phorest_versions
@@ -185,7 +233,9 @@ def _statement(
     ){on_change}
     select (select coalesce(array_agg(phorest_id), '{{}}') from listed) as ids,
            (select count(*) from written left join before using (phorest_id) where before.phorest_id is null) as inserted,
-           (select count(*) from written join before using (phorest_id)) as updated
+           (select count(*) from written join before using (phorest_id)) as updated,
+           set_config('synchronous_commit', case when cast(:read_id as text) is null
+                                                 then current_setting('synchronous_commit') else 'off' end, true)
     """
 
 
@@ -198,11 +248,11 @@ def _tombstone(held: str, new: str, names: Sequence[str]) -> str:
     )
 
 
-def _is_news(held: str, new: str, names: Sequence[str], derived: Sequence[str]) -> str:
-    """Whether `new` differs from the row that we hold and is not older than it."""
+def _is_news(held: str, new: str, names: Sequence[str], derived: Sequence[str], *, raw: str) -> str:
+    """Whether `new` differs from the row that we hold and is not older than it. Its payload is looked at last."""
     otherwise = "".join(f" or {held}.{name} is distinct from {new}.{name}" for name in derived)
     differs = (
-        f"({held}.content_hash <> {new}.content_hash"
+        f"(({held}.content_hash <> {new}.content_hash and {held}.raw is distinct from {raw})"
         f" or {held}.deleted_at is distinct from {_tombstone(held, new, names)}{otherwise})"
     )
     return f"{differs} and {held}.version <= {new}.version" if "version" in names else differs

@@ -9,8 +9,10 @@ import hashlib
 import time
 from collections.abc import Callable, Generator
 
+import orjson
 import psycopg
 import sqlalchemy as sa
+from psycopg.types.json import set_json_loads
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
@@ -122,6 +124,7 @@ def make_engine(url: str, *, schema: str | None = None) -> sa.Engine:
     def prepare(connection: psycopg.Connection, _record: object) -> None:
         # Set outside a transaction, else the pool's first rollback would undo it.
         connection.autocommit = True
+        set_json_loads(orjson.loads, connection)
         names, values = list(session_settings), list(session_settings.values())
         connection.execute(
             "SELECT set_config(n, v, false) FROM unnest(%s::text[], %s::text[]) AS t(n, v)", [names, values]

@@ -3,7 +3,7 @@
 Belongs here: what to ask for, what a complete read is, when the cursor moves. Does not: how a list is read to its end
 (`reads`), who is gone (`vanished`), the SQL of a page (`phorest_ghl.db.bulk`), what is done with the rows.
 
-A run that dies loses at most the page it had not committed; the next one reads from the same cursor.
+A run that dies loses at most the few pages that it was writing; the next one reads from the same cursor.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -138,9 +138,15 @@ class Importer:
         return {spec.entity_type: self.of_branches(spec, upper=upper) for spec in specs}
 
     def of_branches(self, spec: ImportSpec, *, upper: datetime | None = None) -> ImportResult:
-        """Import a list that each branch has for itself, of all branches."""
+        """Import a list that each branch has for itself, of the branches that are read.
+
+        The staff is read of all of them: a stylist's number is no client's contact point wherever it is found (S12).
+        """
         upper = upper or self._client.now()
-        results = [self.run(spec, upper=upper, scope=Scope(branch.branch_id)) for branch in self.branches()]
+        branches = self.branches()
+        if spec is STAFF:
+            branches = branches_held(self._engine)
+        results = [self.run(spec, upper=upper, scope=Scope(branch.branch_id)) for branch in branches]
         return combined(results) if results else nothing(spec.entity_type, upper)
 
     def appointments(self, months: Iterable[Month] | None = None, *, full: bool = False) -> list[ImportResult]:

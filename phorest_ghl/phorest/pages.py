@@ -62,6 +62,8 @@ class Page:
     validated anew once their odd members are gone."""
     changed: Sequence[datetime | None] = field(default=(), repr=False)
     """When each row changed last, for entities with a delta."""
+    digests: bytes = field(default=b"", repr=False)
+    """The rows' keyed hashes (`PageWriter.digests`), once somebody has made them."""
 
 
 def keeps_records(spec: ImportSpec) -> bool:

@@ -38,7 +38,6 @@ AT_ONCE = 4
 _PASSES = 3
 _PAGE_TRIES = 3  # for an answer that is no page; network errors are the session's to repeat
 _REFUSED = (DataError, IntegrityError)
-_WITHOUT_WAITING = text("set local synchronous_commit = off")
 _SECOND = timedelta(seconds=1)  # as exact as Phorest prints a change, and as its Date header is
 _IGNORED_SHARE = 0.2  # of rows below the lower bound, above which the filter did not filter (facts/phorest-api §9)
 _FORGOTTEN = timedelta(days=2)  # since when a read that noted ids cannot be going on any more
@@ -143,6 +142,7 @@ class ListReader:
 
     def __init__(self, engine: Engine, client: PhorestClient, *, batch_id: str) -> None:
         self._engine = engine
+        self._at_once = engine.execution_options(isolation_level="AUTOCOMMIT")  # of the same pool
         self._client = client
         self._batch_id = batch_id
 
@@ -170,8 +170,6 @@ class ListReader:
         """Commit pages together. If PostgreSQL refuses a value that passed validation, its row is set aside, no page is."""
 
         def whole(connection: Connection) -> Written:
-            # Whoever commits durably later, and the cursor does, makes this durable with it (decision 3).
-            connection.execute(_WITHOUT_WAITING)
             written = Written.nothing()
             for path, alike in groupby(pages, lambda page: page.path):
                 written += self._send(connection, question, writer, tuple(alike), path, read)
@@ -179,8 +177,11 @@ class ListReader:
                 self._note_set_aside(connection, question.spec, page)
             return written
 
+        # The common case is one statement, a transaction by itself: a round trip instead of four, each of which would wait
+        # for the threads that are busy with the next pages.
+        alone = len({page.path for page in pages}) == 1 and not any(page.set_aside for page in pages)
         try:
-            return in_transaction(self._engine, whole), pages
+            return in_transaction(self._at_once if alone else self._engine, whole), pages
         except _REFUSED:
             written = Written.nothing()
             kept: list[Page] = []
@@ -214,7 +215,7 @@ class ListReader:
         totals: set[int] = set()
         pages = rows = newer = 0
         for group in iterate_groups(
-            lambda page_number: self._fetch(question, page_number),
+            lambda page_number: self._fetch_to_write(question, writer, page_number),
             total_pages=lambda page: page.total_pages,
             at_most=AT_ONCE,
         ):
@@ -238,6 +239,13 @@ class ListReader:
         if read.failed or newer or totals != {rows}:
             return None
         return _Tally(rows, listed, twice)
+
+    def _fetch_to_write(self, question: ListQuestion, writer: PageWriter, number: int) -> Page | _FailedPage:
+        """A page with its rows' hashes, which are thereby made in the threads that wait for Phorest most of the time."""
+        page = self._fetch(question, number)
+        if isinstance(page, _FailedPage):
+            return page
+        return replace(page, digests=writer.digests(page.document, page.path, rows=page.rows))
 
     def _fetch(self, question: ListQuestion, number: int) -> Page | _FailedPage:
         """A page, or why there is none. The first page must be one: without it the end of the list is unknown."""
@@ -274,6 +282,7 @@ class ListReader:
             connection,
             *(page.document for page in pages),
             path=path,
+            digests=[page.digests or writer.digests(page.document, page.path) for page in pages],
             batch_id=self._batch_id,
             branch_id=question.scope.branch_id,
             read=read,

@@ -3,7 +3,9 @@
 Belongs here: the order of these steps and what stops a run before it starts. Does not: any of the steps itself.
 """
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -20,8 +22,8 @@ from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror, op
 from phorest_ghl.sync.apply import Applier
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.decisions import Kind
-from phorest_ghl.sync.identity import Household, Person, households, people
-from phorest_ghl.sync.journal import Intent, Ledger, MappingRow
+from phorest_ghl.sync.identity import Person, households, people
+from phorest_ghl.sync.journal import Intent, Ledger
 from phorest_ghl.sync.keeper import REJECTED, Keeper
 from phorest_ghl.sync.lookup import SEARCH_LAG_S, find_ours
 from phorest_ghl.sync.mirror import LocationState
@@ -106,8 +108,8 @@ class ClientsSync:
         )
         if state.mirrored_at is None:
             mirror.read_back(self._engine, self._client, keyring=self._keyring, batch_id=self._ledger.batch_id)
-        self._poll(location, state)
-        prepared = Prepared(state, dict(field_ids))
+        since = self._poll(location, state.polled_at)
+        prepared = Prepared(replace(state, polled_at=since), dict(field_ids))
         self._settle_unwanted(prepared)
         return prepared
 
@@ -120,7 +122,7 @@ class ClientsSync:
 
     def plan(self, prepared: Prepared) -> Plan:
         """What would be done. Runs in a read-only transaction."""
-        with self._engine.connect() as connection, connection.begin():
+        with _uncollected(), self._engine.connect() as connection, connection.begin():
             connection.execute(text("set transaction isolation level repeatable read, read only"))
             return self._plan(connection, prepared)
 
@@ -166,22 +168,23 @@ class ClientsSync:
         stopped = applier.apply(plan, tally).stopped
         if stopped is None and len(plan.changes) >= PAGE_LIMIT:
             # A poll names the blocks that we have set too: after a load that is many pages, so they are read now.
-            polled = in_transaction(self._engine, lambda c: mirror.location_state(c, self._client.location_id))
-            self._poll(self._client.location(), polled or prepared.location)
+            self._poll(self._client.location(), prepared.location.polled_at)
         return stopped
 
-    def _poll(self, location: Location, state: LocationState) -> None:
-        """What people have blocked in GHL since the last run, and on the first one whatever is blocked there."""
+    def _poll(self, location: Location, since: datetime | None) -> datetime:
+        """What people have blocked in GHL since then, or on the first run ever; GHL's time now, up to which that is known."""
+        now = location.date or datetime.now(UTC)
         opt_outs.poll(
             self._engine,
             self._client,
             self._keyring,
-            since=state.polled_at,
-            now=location.date or datetime.now(UTC),
+            since=since,
+            now=now,
             lag_s=self._lag_s,
             addresses=lambda: in_transaction(self._engine, self._addresses),
             ledger=self._ledger,
         )
+        return now
 
     def _addresses(self, connection: Connection) -> set[str]:
         found = self._people(connection)
@@ -196,7 +199,9 @@ class ClientsSync:
             intents = self._ledger.open_intents(connection)
             if not intents:
                 return
-            grouped = self._households(self._people(connection), self._ledger.mappings(connection), prepared)
+            held = Held(mirror={}, mappings=self._ledger.mappings(connection), field_ids=prepared.field_ids)
+            found = self._people(connection)
+            grouped = households(found, held.anchors(found), group=not prepared.duplicates)
         keeper = self._keeper(prepared)
         for member in (m for h in grouped if h.anchor is None and not h.wants_a_contact for m in h.members):
             intent = intents.get(member.phorest_id)
@@ -218,17 +223,10 @@ class ClientsSync:
     def _keeper(self, prepared: Prepared) -> Keeper:
         return Keeper(self._engine, prepared.location, self._ledger, self._keyring, prepared.field_ids, self._rules)
 
-    def _households(
-        self, found: list[Person], mappings: Mapping[str, MappingRow], prepared: Prepared
-    ) -> list[Household]:
-        anchors = {phorest_id: m.ghl_id for phorest_id, m in mappings.items() if m.role == "primary"}
-        return households(found, anchors, group=not prepared.duplicates)
-
     def _plan(self, connection: Connection, prepared: Prepared) -> Plan:
         location_id = self._client.location_id
         clients, names = load_clients(connection), load_names(connection)
         found = people(clients, names.countries, names.staff_at, junk_above=self._rules.junk_above)
-        mappings = self._ledger.mappings(connection)
         decided = decisions.load(connection, location_id, ENTITY)
         step = consent_step.step(
             found,
@@ -240,7 +238,7 @@ class ClientsSync:
         )
         held = Held(
             mirror=mirror.load(connection, location_id),
-            mappings=mappings,
+            mappings=self._ledger.mappings(connection),
             field_ids=prepared.field_ids,
             refused=self._refused(connection),
             guarded=self._ledger.guarded(connection),
@@ -250,7 +248,7 @@ class ClientsSync:
         )
         projector = Projector(self._keyring, names, self._rules, step.on_record)
         plan = Planner(held, projector, self._keyring, decided=decided).plan(
-            self._households(found, mappings, prepared)
+            households(found, held.anchors(found), group=not held.duplicates, gone=held.gone)
         )
         plan = plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})
         return replace(plan, step=step, decisions=decided)
@@ -278,6 +276,18 @@ class ClientsSync:
             {"location_id": self._client.location_id, "entity": ENTITY, "cause": REJECTED},
         )
         return {row.phorest_id: row.source_hash for row in rows}
+
+
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """Without the garbage collector: a plan makes records by the ten thousand and no circle among them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def new_batch_id(now: datetime | None = None) -> str:

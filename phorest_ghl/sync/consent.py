@@ -93,6 +93,25 @@ def blocks(household: Household, on_record: OnRecord, policy: Policy) -> dict[Ch
     return found
 
 
+def on_record_at(email: str | None, phone: str | None, on_record: OnRecord) -> dict[Channel, tuple[str, ...]]:
+    """What the record closes at the addresses that a contact holds, whoever's they are."""
+    found: dict[Channel, tuple[str, ...]] = {}
+    for channels, address in ((BY_EMAIL, email), (BY_PHONE, phone)):
+        for channel in channels:
+            if address is not None and (causes := on_record.get((address, channel))):
+                found[channel] = tuple(sorted(causes))
+    return found
+
+
+def together(*blocks: Blocks) -> dict[Channel, tuple[str, ...]]:
+    """Blocked for any of these reasons; every cause is named once."""
+    found: dict[Channel, set[str]] = {}
+    for each in blocks:
+        for channel, causes in each.items():
+            found.setdefault(channel, set()).update(causes)
+    return {channel: tuple(sorted(causes)) for channel, causes in found.items()}
+
+
 def closed(*why: str) -> Blocks:
     """All channels, for one and the same cause."""
     return dict.fromkeys(Channel, why)

@@ -116,10 +116,20 @@ def step(
     return look.step(found, record, keyring, bulk_limit)
 
 
+def addresses_of(found: Iterable[Person]) -> set[str]:
+    """Every address that stands in these people's records, whether or not it reaches them (S6, S12)."""
+    return {
+        address
+        for person in found
+        for address in (_address(person, by_email=True), _address(person, by_email=False))
+        if address is not None
+    }
+
+
 def by_address(
-    active: Iterable[Cause], found: Iterable[Person], keyring: Keyring, keys: "_Keys | None" = None
+    active: Iterable[Cause], addresses: Iterable[str], keyring: Keyring, keys: "_Keys | None" = None
 ) -> dict[tuple[str, Channel], frozenset[str]]:
-    """Causes by plain address, for the addresses that these people have."""
+    """Causes by plain address, for these addresses."""
     keys = keys or _Keys(keyring)
     grouped: dict[str, set[tuple[Channel, str]]] = defaultdict(set)
     for cause in active:
@@ -127,11 +137,9 @@ def by_address(
         channels = BY_PHONE if by_phone else (cause.channel,)
         grouped[cause.address_key] |= {(channel, cause.cause) for channel in channels}
     result: dict[tuple[str, Channel], set[str]] = defaultdict(set)
-    for person in found:
-        addresses = (_address(person, by_email=True), _address(person, by_email=False))
-        for address in (address for address in addresses if address is not None):
-            for channel, cause in grouped.get(keys[address], ()):
-                result[address, channel].add(cause)
+    for address in addresses:
+        for channel, cause in grouped.get(keys[address], ()):
+            result[address, channel].add(cause)
     return {key: frozenset(causes) for key, causes in result.items()}
 
 
@@ -244,7 +252,7 @@ class _Look:
             observe=tuple(self._observe.values()),
             waiting=self._waiting,
             used=frozenset(self._used),
-            on_record=by_address((record.causes - lift) | self._add, found, keyring, self._keys),
+            on_record=by_address((record.causes - lift) | self._add, addresses_of(found), keyring, self._keys),
         )
 
 

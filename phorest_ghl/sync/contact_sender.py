@@ -30,6 +30,7 @@ class ContactSender:
         self.client = client
         self.keeper = keeper
         self._read_backs = 0
+        self._proved = False
         self._lock = Lock()
 
     def put(self, desired: DesiredContact, ghl_id: str, write: ContactWrite) -> Acknowledged:
@@ -53,8 +54,11 @@ class ContactSender:
     ) -> tuple[Contact, SeenBy]:
         """The contact as it now stands, its consent compared per channel sent.
 
-        Read by id where the answer is doubtful, or where `read_back` asks for it. Raises ConsentNotHonoured.
+        Read by id where the answer is doubtful, where `read_back` asks for it, and once after the first write that a
+        location ever acknowledges: only then is it known that its answers tell what it keeps (S18). Raises
+        ConsentNotHonoured.
         """
+        read_back = self._is_first() or read_back
         contact = answer.contact
         if contact.dnd_settings is None:
             doubtful = bool(sent) and self._may_read_back()
@@ -122,6 +126,12 @@ class ContactSender:
         """The record, its members and its addresses: creates that share an address are serialised (S15)."""
         addresses = [mirror.address_key(self.keeper.keyring, address) for address in desired.addresses]
         return [f"{self.keeper.location.location_id} {key}" for key in (*desired.member_ids, *addresses)]
+
+    def _is_first(self) -> bool:
+        with self._lock:
+            first = not self._proved and not self.keeper.has_written()
+            self._proved = True
+            return first
 
     def _may_read_back(self) -> bool:
         with self._lock:

@@ -7,7 +7,7 @@ Belongs here: what is read before, which of the planned changes still hold, what
 from collections.abc import Mapping
 from dataclasses import replace
 
-from phorest_ghl.ghl.fields import Facet
+from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet
 from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, DndSetting
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.sync import consent, normalise
@@ -49,7 +49,9 @@ class ContactUpdater:
     def retire(self, change: PlannedChange) -> Outcome:
         """Close the contact of a client that was merged into another. Who it is mapped to changes when its tag is on."""
         outcome = self._write(change)
-        return Applied() if isinstance(outcome, Unchanged | Skipped) else outcome
+        if isinstance(outcome, Skipped):
+            self._keeper.joined(change)  # its contact is gone: there is nothing to close, and no tag to wait for
+        return Applied() if isinstance(outcome, Unchanged) else outcome
 
     def _write(self, change: PlannedChange, *, again: bool = True) -> Outcome:
         desired, ghl_id = change.desired, str(change.ghl_id)
@@ -89,7 +91,7 @@ class ContactUpdater:
         if change.touches_consent or change.action is Action.ADOPT:
             if held.dnd_settings is None:
                 return change, None, self._sender.consent_unknown(desired, held)
-            settings = self._settings(change, held.dnd_settings)
+            settings = self._settings(change, held, held.dnd_settings)
         only_consent = all(diff.facet in (Facet.CONSENT, Facet.TAGS) for diff in change.diffs)
         if only_consent and settings == held.dnd_settings and change.action is not Action.ADOPT:
             return change, settings, Unchanged()  # all stands as it should; it was only not known to
@@ -97,13 +99,24 @@ class ContactUpdater:
             return change, settings, self._unguarded(change, held, settings)
         return change, settings, None
 
-    def _settings(self, change: PlannedChange, held: Mapping[str, DndSetting]) -> Mapping[str, DndSetting]:
+    def _settings(
+        self, change: PlannedChange, contact: Contact, held: Mapping[str, DndSetting]
+    ) -> Mapping[str, DndSetting]:
         """The consent to send: what is held, our blocks added, and opened what by this moment no cause closes (S7, S10)."""
-        blocked: dict[Channel, tuple[str, ...]] = dict(change.desired.blocked)
+        blocked = change.desired.blocked
         if change.action is not Action.RETIRE:
-            blocked |= self._keeper.causes_now(change.desired)
+            blocked = consent.together(blocked, self._causes_now(change, contact))
         opens = [channel for channel in change.opens if channel not in blocked]
         return consent.opened(opens, consent.tightened(blocked, held))
+
+    def _causes_now(self, change: PlannedChange, contact: Contact) -> dict[Channel, tuple[str, ...]]:
+        """What closes the channels now, at the addresses that the contact will have when the change is written (S6)."""
+        replaced = {diff.name for diff in change.diffs}
+        return self._keeper.causes_now(
+            change.desired,
+            email=None if EMAIL.name in replaced else (contact.email or "").lower() or None,
+            phone=None if PHONE.name in replaced else contact.phone,
+        )
 
     def _unguarded(self, change: PlannedChange, held: Contact, settings: Mapping[str, DndSetting] | None) -> Outcome:
         """Without the guard tag a contact is only closed, never written to otherwise (S1)."""
@@ -150,7 +163,7 @@ class ContactUpdater:
     def _watch(self, change: PlannedChange, ghl_id: str, opened: list[Channel], sent: Mapping[str, DndSetting]) -> None:
         """Read once more what was just opened: a cause that came up meanwhile, or a block lost with it, is put back (S10)."""
         after = self._client.contact(ghl_id)
-        causes = self._keeper.causes_now(change.desired)
+        causes = self._causes_now(change, after)
         back = {channel: causes[channel] for channel in opened if channel in causes}
         lost = consent.looser_than_sent(sent, after.dnd_settings or {})
         if not back and not lost:

@@ -84,6 +84,8 @@ class ContactWriter:
         """What is left to do when a change and its tags are carried out."""
         if change.action is Action.RETIRE:
             self._keeper.joined(change)
+        elif change.action is Action.UPDATE and not change.writes:
+            self._keeper.linked(change)
 
     def _create(self, change: PlannedChange) -> Outcome:
         desired = change.desired

@@ -169,13 +169,16 @@ def winners(clients: Iterable[ClientRow]) -> dict[str, str]:
     return found
 
 
-def households(found: Sequence[Person], anchors: Mapping[str, str], *, group: bool = True) -> list[Household]:
+def households(
+    found: Sequence[Person], anchors: Mapping[str, str], *, group: bool = True, gone: Collection[str] = frozenset()
+) -> list[Household]:
     """Everyone's household, in a stable order.
 
     `anchors` maps clients to the contact that they are primary of. Where one component holds several, each contact keeps
     its own household, for contacts cannot be merged by API; the others join the best-ranked one. A merged-away client
     belongs to its winner's household, whatever its addresses. `group` is off where the location allows duplicates: then
-    every person has a contact of their own (design §6).
+    every person has a contact of their own (design §6). `gone` are contacts that GHL no longer has: the winner of a merge
+    whose contact is one of them takes the loser's over.
     """
     into = winners(person.client for person in found)
     dropped: dict[str, list[Person]] = {}
@@ -192,7 +195,7 @@ def households(found: Sequence[Person], anchors: Mapping[str, str], *, group: bo
         replace(household, kin=with_kin(kin))
         for kin in _components(found, into)
         for component in ([kin] if group else _components(kin, into, by_address=False))
-        for household in _split_by_anchor(component, anchors, into)
+        for household in _split_by_anchor(component, anchors, into, gone)
     ]
 
 
@@ -220,11 +223,11 @@ def _components(found: Sequence[Person], into: Mapping[str, str], *, by_address:
 
 
 def _split_by_anchor(
-    component: Sequence[Person], anchors: Mapping[str, str], into: Mapping[str, str]
+    component: Sequence[Person], anchors: Mapping[str, str], into: Mapping[str, str], gone: Collection[str]
 ) -> list[Household]:
     ranked = sorted(component, key=_rank)
     by_id = {person.phorest_id: person for person in ranked}
-    holding, former = _holders(ranked, by_id, anchors, into)
+    holding, former = _holders(ranked, by_id, anchors, into, gone)
     holders = [person for person in ranked if person.phorest_id in holding]
     if not holders:
         return [Household(ranked[0], tuple(ranked), None)]
@@ -246,11 +249,15 @@ def _split_by_anchor(
 
 
 def _holders(
-    ranked: Sequence[Person], by_id: Mapping[str, Person], anchors: Mapping[str, str], into: Mapping[str, str]
+    ranked: Sequence[Person],
+    by_id: Mapping[str, Person],
+    anchors: Mapping[str, str],
+    into: Mapping[str, str],
+    gone: Collection[str],
 ) -> tuple[dict[str, tuple[str, str]], dict[str, list[Former]]]:
     """Who holds which contact, and through whose mapping; and the contacts that merges have left behind, by winner.
 
-    The winner of a merge takes the loser's contact over if it has none; otherwise that contact is a former one.
+    The winner of a merge takes the loser's contact over if it has none in GHL; otherwise that contact is a former one.
     """
     holding = {
         person.phorest_id: (anchors[person.phorest_id], person.phorest_id)
@@ -264,7 +271,7 @@ def _holders(
             continue
         if winner not in by_id:  # the walk-in client, who is nobody
             holding[person.phorest_id] = (anchors[person.phorest_id], person.phorest_id)
-        elif winner in holding:
+        elif winner in holding and not (holding[winner][0] in gone and anchors[person.phorest_id] not in gone):
             former.setdefault(winner, []).append(Former(person, anchors[person.phorest_id]))
         else:
             holding[winner] = (anchors[person.phorest_id], person.phorest_id)

@@ -82,6 +82,14 @@ class Ledger:
         )
         return {row.phorest_id: MappingRow(*row) for row in rows}
 
+    def has_mappings(self, connection: Connection) -> bool:
+        """Whether any record of the entity was ever mapped in the location."""
+        return connection.execute(
+            text("""select exists (select from entity_mappings
+                                   where location_id = :location_id and entity_type = :entity_type)"""),
+            self._key,
+        ).scalar_one()
+
     def primary_of(self, connection: Connection, ghl_id: str) -> str | None:
         """The Phorest id that a GHL object is the primary mapping of, if any."""
         return connection.execute(
@@ -290,12 +298,20 @@ class Ledger:
         )
         return frozenset(row.ghl_id for row in rows)
 
-    def former(self, connection: Connection) -> frozenset[str]:
-        """Contacts that merges have left behind."""
-        rows = connection.execute(
-            text("select ghl_id from former_contacts where location_id = :location_id"), self._key
+    def take_back(self, connection: Connection, phorest_ids: Sequence[str], ghl_id: str) -> None:
+        """A merge was undone in Phorest: the contact that the client left behind is its own again."""
+        connection.execute(
+            text("""delete from former_contacts
+                    where location_id = :location_id and ghl_id = :ghl_id and phorest_id = any(:phorest_ids)"""),
+            {**self._key, "ghl_id": ghl_id, "phorest_ids": list(phorest_ids)},
         )
-        return frozenset(row.ghl_id for row in rows)
+
+    def former(self, connection: Connection) -> dict[str, str]:
+        """Contacts that merges have left behind, each with the client who left it."""
+        rows = connection.execute(
+            text("select ghl_id, phorest_id from former_contacts where location_id = :location_id"), self._key
+        )
+        return {row.ghl_id: row.phorest_id for row in rows}
 
     def note_changes(self, connection: Connection, changes: Iterable[Change]) -> None:
         """Keep the provenance of a write, field by field."""

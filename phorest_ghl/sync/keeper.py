@@ -46,6 +46,10 @@ class Keeper:
         """The record's mapping as it stands now."""
         return in_transaction(self.engine, lambda c: self.ledger.mappings(c, [phorest_id]).get(phorest_id))
 
+    def has_written(self) -> bool:
+        """Whether anything that was written to the location is on record."""
+        return in_transaction(self.engine, self.ledger.has_mappings)
+
     def open_intent(self, desired: DesiredContact) -> Intent | None:
         """The household's unsettled create, if there is one."""
         return in_transaction(self.engine, lambda c: self.ledger.open_intent(c, desired.member_ids))
@@ -90,22 +94,28 @@ class Keeper:
         """The client that is primary of a contact, if any."""
         return in_transaction(self.engine, lambda c: self.ledger.primary_of(c, ghl_id))
 
-    def causes_now(self, desired: DesiredContact) -> dict[Channel, tuple[str, ...]]:
+    def causes_now(
+        self, desired: DesiredContact, *, email: str | None = None, phone: str | None = None
+    ) -> dict[Channel, tuple[str, ...]]:
         """What closes the contact's channels at this moment, by the imported flags and the causes on record as they are now.
 
         A create, an address and above all an opening are decided by this, not by a plan that may be minutes old (S9, S10).
+        `email` and `phone` are what the contact holds in GHL and keeps, where that is not the client's.
         """
+        kept = {address for address in (email, phone) if address}
         household = desired.household
         ids = {person.phorest_id for person in (*household.members, *household.kin)}
 
         def ask(connection: Connection) -> dict[Channel, tuple[str, ...]]:
             now = {row.phorest_id: row for row in load_clients(connection, sorted(ids))}
             fresh = household.with_clients(now)
-            found = [household.primary, *fresh.members, *fresh.kin]
-            keys = {mirror.address_key(self.keyring, a) for p in found for a in (p.email, p.phone) if a}
+            addresses = consent_step.addresses_of([fresh.primary, *fresh.members, *fresh.kin]) | kept
+            keys = {mirror.address_key(self.keyring, address) for address in addresses}
             active = consent_ledger.active_at(connection, self.location.location_id, keys)
-            on_record = consent_step.by_address(active, found, self.keyring)
-            return consent.blocks(fresh, on_record, self.rules.policy)
+            on_record = consent_step.by_address(active, addresses, self.keyring)
+            return consent.together(
+                consent.blocks(fresh, on_record, self.rules.policy), consent.on_record_at(email, phone, on_record)
+            )
 
         return in_transaction(self.engine, ask)
 
@@ -161,9 +171,13 @@ class Keeper:
 
     def linked(self, change: PlannedChange) -> None:
         """Further members of a household share its contact."""
-        in_transaction(
-            self.engine, lambda c: self._map(c, change, str(change.ghl_id), self._acked(c, str(change.ghl_id)))
-        )
+        ghl_id = str(change.ghl_id)
+
+        def keep(connection: Connection) -> None:
+            self._map(connection, change, ghl_id, self._acked(connection, ghl_id))
+            self.ledger.take_back(connection, change.desired.member_ids, ghl_id)
+
+        in_transaction(self.engine, keep)
 
     def gone(self, desired: DesiredContact, ghl_id: str, *, instead: Collection[Contact] = ()) -> None:
         """GHL says that the contact no longer exists. `instead` are those that hold its addresses now, as read by id."""
@@ -214,9 +228,10 @@ class Keeper:
         acked = self._acked(connection, contact.id)
         acked = {
             Facet.IDENTITY.value: {**acked.get(Facet.IDENTITY.value, {}), **same},
-            Facet.TAGS.value: {**acked.get(Facet.TAGS.value, {}), **self._created_tags(change, contact)},
+            Facet.TAGS.value: {**acked.get(Facet.TAGS.value, {}), **self._own_tags(change, contact)},
         }
         self._map(connection, change, contact.id, acked)
+        self.ledger.take_back(connection, desired.member_ids, contact.id)
         self.ledger.settle_intent(
             connection, desired.member_ids, "confirmed", ghl_id=contact.id, vendor_date=vendor_date
         )
@@ -286,11 +301,17 @@ class Keeper:
         same = {name for name in sent if str(held.get(name) or "").casefold() == wanted[name].casefold()}
         return {name: field_hash(self.keyring, name, wanted[name]) for name in sorted(same)}, sent - same
 
-    def _created_tags(self, change: PlannedChange, contact: Contact) -> dict[str, str]:
-        """The tags that a create brought along; those of other changes are acknowledged by their bulk call."""
-        if change.action is not Action.CREATE:
-            return {}
-        return {tag: field_hash(self.keyring, "tag", tag) for tag in change.desired.tags & set(contact.tags)}
+    def _own_tags(self, change: PlannedChange, contact: Contact) -> dict[str, str]:
+        """The tags that a create brought along, or that stand on a contact of ours whose mapping was lost.
+
+        Those of other changes are acknowledged by their bulk call.
+        """
+        tags = set[str]()
+        if change.action is Action.CREATE:
+            tags = change.desired.tags & set(contact.tags)
+        elif change.action is Action.REMAP:
+            tags = {tag for tag in contact.tags if tag.startswith(fields.TAG_PREFIX)} - {GUARD_TAG}
+        return {tag: field_hash(self.keyring, "tag", tag) for tag in tags}
 
     def _map(
         self, connection: Connection, change: PlannedChange, ghl_id: str, acked: Mapping[str, Mapping[str, str]]

@@ -5,7 +5,7 @@ Belongs here: pure functions of a value. Does not: which client owns it (`identi
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 import phonenumbers
@@ -44,6 +44,7 @@ def email(value: str | None) -> str | None:
         return None
 
 
+@lru_cache(maxsize=100_000)  # a daemon plans the same salon again and again
 def phone(value: str | None, country: str | None) -> str | None:
     """A valid number as E.164 (`+353871234567`), or None. `country` is the branch's ISO code, for national forms.
 

@@ -152,7 +152,8 @@ class Plan:
 
     `to_guard` are present contacts that get the guard tag before anything else is written to them (safety S1). `step` is
     what the clients' flags do to the causes on record, written down before the first change is carried out; `decisions` are
-    people's that the plan was made with.
+    people's that the plan was made with. `first_write`: nothing was ever written to the location, so what it makes of the
+    first write is read back (S18).
     """
 
     changes: tuple[PlannedChange, ...]
@@ -163,11 +164,12 @@ class Plan:
     to_guard: tuple[str, ...] = ()
     step: Step | None = None
     decisions: Decisions = field(default_factory=Decisions)
+    first_write: bool = False
 
     @property
     def requests(self) -> int:
         """Calls that applying it takes, retries and read-backs after odd answers apart."""
-        return sum(change.requests for change in self.changes) + self.bulk_calls
+        return sum(change.requests for change in self.changes) + self.bulk_calls + self.first_write
 
     @property
     def bulk_calls(self) -> int:

@@ -82,7 +82,7 @@ def requests(plan: Plan) -> Requests:
         writes=writes,
         reads=sum(change.requests for change in sent) - writes - read_backs,
         tag_calls=plan.bulk_calls,
-        read_backs=read_backs,
+        read_backs=read_backs + plan.first_write,
     )
 
 

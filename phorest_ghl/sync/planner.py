@@ -35,6 +35,7 @@ from phorest_ghl.sync.plan import (
 from phorest_ghl.sync.projection import CLEARED, DesiredContact, Projector
 
 TWO_OF_THEM = "several contacts in GHL hold addresses of this client under its name; merge them in GHL"
+MIXED = "a contact of this client's name also holds an address of another client; decide in GHL whose it is"
 REFUSED = "a person decided that the contact in GHL is somebody else"
 _GONE_REASON = "the contact is gone from GHL; it is made again only by command, for somebody may have deleted it"
 _NOTHING: Mapping[str, Mapping[str, str]] = {}
@@ -51,7 +52,7 @@ class Held:
         field_ids: our custom fields' ids by their names.
         refused: by Phorest id, the source hash of content that GHL has refused and that waits for a change.
         guarded: contacts that carry the guard tag because of us.
-        former: contacts that merges have left behind: closed, and nobody's any more.
+        former: contacts that merges have left behind, closed and nobody's any more, each with the client who left it.
         duplicates: the location allows them: the contact of another client of ours stands in nobody's way.
         quiet: until go-live nothing is written to a contact without the guard tag (S1).
     """
@@ -61,9 +62,24 @@ class Held:
     field_ids: Mapping[str, str]
     refused: Mapping[str, str] = field(default_factory=dict[str, str])
     guarded: Collection[str] = frozenset()
-    former: Collection[str] = frozenset()
+    former: Mapping[str, str] = field(default_factory=dict[str, str])
     duplicates: bool = False
     quiet: bool = False
+
+    def anchors(self, found: Iterable[Person]) -> dict[str, str]:
+        """The contact of each client that has one of its own: it speaks for it, or has it back since its merge is undone."""
+        separate = {person.phorest_id for person in found if person.client.merged_to is None}
+        back = {
+            phorest_id: ghl_id
+            for ghl_id, phorest_id in sorted(self.former.items())
+            if phorest_id in separate and ((now := self.mirror.get(ghl_id)) is None or now.gone_at is None)
+        }
+        return back | {key: row.ghl_id for key, row in self.mappings.items() if row.role == "primary"}
+
+    @property
+    def gone(self) -> frozenset[str]:
+        """Contacts that GHL no longer has."""
+        return frozenset(ghl_id for ghl_id, contact in self.mirror.items() if contact.gone_at is not None)
 
 
 @dataclass
@@ -94,16 +110,19 @@ class Planner:
         self._by_address = _by_address(held.mirror.values())
         self._carrying = _carrying(held.mirror.values(), held.field_ids.get(PHOREST_ID.name))
         self._given_up: set[tuple[str, str]] = set()
+        self._owners: Mapping[str, Collection[str]] = {}
 
     def plan(self, households: Iterable[Household]) -> Plan:
         """The plan for these households; every member of each is either in a change or settled."""
+        households = list(households)
+        self._owners = _owners(households)
         draft = _Draft()
         total = 0
         unknown: list[DesiredContact] = []
         for household in households:
             desired = self._projector.contact(household)
             total += len(desired.member_ids)
-            mapping = self._speaking.get(household.anchor or "")
+            mapping = self._mapping(household.anchor or "")
             if mapping is not None:
                 self._known(draft, desired, mapping)
                 for former in household.former:
@@ -120,7 +139,16 @@ class Planner:
             tuple(draft.edited),
             total,
             to_guard=self._to_guard(draft.changes),
+            first_write=not self._held.mappings
+            and any(change.action in (Action.CREATE, Action.ADOPT) for change in draft.changes),
         )
+
+    def _mapping(self, ghl_id: str) -> MappingRow | None:
+        """Who is mapped as a contact's primary; of one that a client gets back, who left it, with the tag of its leaving."""
+        left_by = self._held.former.get(ghl_id)
+        if ghl_id in self._speaking or left_by is None:
+            return self._speaking.get(ghl_id)
+        return MappingRow(left_by, ghl_id, "primary", {Facet.TAGS.value: {fields.MERGED_TAG: ""}}, None, None)
 
     # --- households that have no contact of ours
 
@@ -165,15 +193,25 @@ class Planner:
             self._adopt(draft, desired, chosen[0], decided=True)
             return
         named = [(c, m) for c in free if (m := _named_like(desired.household, c)) is not None]
-        if len(named) == 1:
+        mixed = len(named) == 1 and self._is_anothers_too(desired.household, named[0][0])
+        if len(named) == 1 and not mixed:
             contact, member = named[0]
             if member is not desired.household.primary:
                 desired = self._projector.contact(desired.household.spoken_for_by(member))
             self._adopt(draft, desired, contact)
             return
-        reason = TWO_OF_THEM if named else ADDRESS_TAKEN
+        reason = MIXED if mixed else TWO_OF_THEM if named else ADDRESS_TAKEN
         draft.reviews.append(Review(desired=desired, ghl_id=present[0].ghl_id, cause="adoption", reason=reason))
         self._settle(draft, desired, Rejected(reason))
+
+    def _is_anothers_too(self, household: Household, contact: MirrorContact) -> bool:
+        """Whether the contact also holds an address of a client outside the household, so that it is not clear whose it is."""
+        ours = {person.phorest_id for person in (*household.members, *household.kin)}
+        return any(
+            set(self._owners.get(address, ())) - ours
+            for address in (contact.email, contact.phone)
+            if address is not None
+        )
 
     def _refused_to_adopt(self, desired: DesiredContact, present: Sequence[MirrorContact]) -> bool:
         """Whether a person has said that they are two people, while both were what they are now."""
@@ -211,6 +249,7 @@ class Planner:
             if spec.name in desired.identity and not getattr(contact, spec.name) and spec.name not in elsewhere
         ]
         diffs += self._custom_diffs(desired, contact)
+        desired = self._with_kept_addresses(desired, contact, diffs)
         # What a search showed of consent decides nothing (S10); what will be closed is told by the read before the write.
         diffs += [
             FieldDiff(c.value, Facet.CONSENT, None, BLOCKED, Rule.STRICTEST)
@@ -230,7 +269,14 @@ class Planner:
         if held is not None and held.gone_at is not None:
             self._gone(draft, desired, mapping)
             return
-        diffs = wanted = self._update_diffs(draft, desired, mapping, held)
+        identity = self._identity_diffs(draft, desired, mapping, held)
+        desired = self._with_kept_addresses(desired, held, identity)
+        diffs = wanted = (
+            *identity,
+            *self._custom_diffs(desired, held),
+            *self._consent_diffs(desired, held),
+            *self._tag_diffs(desired, held, mapping.acked),
+        )
         if self._was_refused(desired):  # closing a channel is never held up by a refused name
             diffs = tuple(diff for diff in wanted if diff.facet is not Facet.IDENTITY)
         if wanted and not diffs:
@@ -255,7 +301,9 @@ class Planner:
             same = [
                 contact
                 for contact in self._holding(desired)
-                if self._is_free(contact) and _named_like(desired.household, contact) is not None
+                if self._is_free(contact)
+                and _named_like(desired.household, contact) is not None
+                and not self._is_anothers_too(desired.household, contact)
             ]
             if len(same) == 1 and desired.household.live:
                 self._adopt(draft, desired, same[0])
@@ -278,10 +326,24 @@ class Planner:
 
     # --- what differs
 
-    def _update_diffs(
+    def _with_kept_addresses(
+        self, desired: DesiredContact, held: MirrorContact | None, diffs: Sequence[FieldDiff]
+    ) -> DesiredContact:
+        """Closed as well by what is on record at an address that the contact holds and keeps, whoever's it is (S6, S13)."""
+        if held is None:
+            return desired
+        replaced = {diff.name for diff in diffs}
+        at_kept = consent.on_record_at(
+            None if EMAIL.name in replaced else held.email,
+            None if PHONE.name in replaced else held.phone,
+            self._projector.on_record,
+        )
+        return replace(desired, blocked=consent.together(desired.blocked, at_kept)) if at_kept else desired
+
+    def _identity_diffs(
         self, draft: _Draft, desired: DesiredContact, mapping: MappingRow, held: MirrorContact | None
     ) -> tuple[FieldDiff, ...]:
-        """Fields that differ from the mirror and that a rule lets us write (design §2 "plan", safety S16)."""
+        """Standard fields that differ from the mirror and that a rule lets us write (design §2 "plan", safety S16)."""
         acked = mapping.acked.get(Facet.IDENTITY.value, {})
         fill_only = mapping.adopted and self._decided.of(Kind.IDENTITY, desired.member_ids) is None
         diffs: list[FieldDiff] = []
@@ -298,9 +360,6 @@ class Planner:
             diffs.append(
                 FieldDiff(spec.name, spec.facet, before, after, Rule.FILL_IF_EMPTY if fill_only else spec.rule)
             )
-        diffs += self._custom_diffs(desired, held)
-        diffs += self._consent_diffs(desired, held)
-        diffs += self._tag_diffs(desired, held, mapping.acked)
         return tuple(diffs)
 
     def _custom_diffs(self, desired: DesiredContact, held: MirrorContact | None) -> list[FieldDiff]:
@@ -416,6 +475,17 @@ class Planner:
 def field_hash(keyring: Keyring, name: str, value: str) -> str:
     """The keyed hash under which a field's acknowledged value is kept."""
     return keyring.digest("field", name, value)
+
+
+def _owners(households: Iterable[Household]) -> dict[str, set[str]]:
+    """Who has which address."""
+    found: dict[str, set[str]] = {}
+    for household in households:
+        for member in household.members:
+            for address in (member.email, member.phone):
+                if address:
+                    found.setdefault(address, set()).add(member.phorest_id)
+    return found
 
 
 def _settling(desired: DesiredContact) -> list[Person]:

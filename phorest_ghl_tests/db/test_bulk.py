@@ -248,3 +248,75 @@ def test_whatever_pages_come_the_newest_version_stands_and_every_page_twice_chan
     assert all(row["raw"]["version"] == row["version"] for row in held.values())
     for row in books.rows("select phorest_id, version from phorest_versions"):
         assert row["version"] <= newest[row["phorest_id"]]
+
+
+def digests(document: bytes, rows: int) -> list[bytes]:
+    writer = PageWriter(
+        CLIENTS.table, entity_type="client", id_fields=CLIENTS.id_fields, columns=CLIENTS.columns, keyring=KEYRING
+    )
+    found = writer.digests(document, ("_embedded", "clients"), rows=rows)
+    return [found[place : place + 32] for place in range(0, len(found), 32)]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [wire("A"), wire("B"), wire("C")],
+        [wire("A", notes='},{"clientId":'), wire("B"), wire("C", notes="}]")],
+        [wire("A", linked=[{"clientId": "X"}, {"clientId": "Y"}]), wire("B"), wire("C")],
+        [{"version": 1, "clientId": "A"}, wire("B", linked=[{"clientId": "X"}]), wire("C")],
+    ],
+    ids=[
+        "plain",
+        "what looks like a row in a text",
+        "objects like rows within a row",
+        "an id that does not come first",
+    ],
+)
+def test_however_a_page_looks_a_row_s_hash_changes_with_that_row_alone(rows: list[dict[str, Any]]) -> None:
+    def made(of: list[dict[str, Any]]) -> list[bytes]:
+        return digests(orjson.dumps({"_embedded": {"clients": of}, "page": {"number": 0}}), len(of))
+
+    before = made(rows)
+    assert len(before) == len(set(before)) == 3
+    for changed in range(3):
+        after = made([{**row, "firstName": "Ada"} if place == changed else row for place, row in enumerate(rows)])
+        assert [old != new for old, new in zip(before, after, strict=True)] == [place == changed for place in range(3)]
+
+
+def test_a_row_s_hash_is_the_keyring_s_hmac_of_its_bytes() -> None:
+    (found,) = digests(b'{"_embedded": {"clients": [{"clientId": "A"}]}}', 0)
+    assert found.hex() == KEYRING.digest('{"clientId":"A"}')
+
+
+def test_content_that_comes_in_another_form_is_no_change_though_its_hash_is_another(books: Books) -> None:
+    books.write({"clientId": "A", "version": 1, "loyaltyCard": {"points": 1.0}})
+    assert counts(books.write({"loyaltyCard": {"points": 1}, "version": 1, "clientId": "A"})) == (1, 0, 0, 1)
+    assert books.rows("select * from phorest_versions") == []
+
+
+def test_pages_written_together_count_each_id_once_and_its_newest_version_wins(books: Books) -> None:
+    writer = PageWriter(
+        CLIENTS.table, entity_type="client", id_fields=CLIENTS.id_fields, columns=CLIENTS.columns, keyring=KEYRING
+    )
+    pages = ([wire("A", firstName="Old"), wire("B")], [wire("C"), wire("A", version=2, firstName="New")], [])
+    with books.engine.begin() as connection:
+        written = writer.write(connection, *map(orjson.dumps, pages), batch_id="B")
+    assert (counts(written), sorted(written.ids)) == ((3, 3, 0, 0), ["A", "B", "C"])
+    assert books.client("A")["first_name"] == "New"
+    with books.engine.begin() as connection:
+        assert counts(writer.write(connection, *map(orjson.dumps, reversed(pages)), batch_id="B")) == (3, 0, 0, 3)
+
+
+@pytest.mark.parametrize("read", [None, ("R", 1)])
+def test_only_the_pages_of_a_read_are_committed_without_waiting_for_the_disk(
+    read: tuple[str, int] | None, books: Books
+) -> None:
+    writer = PageWriter(
+        CLIENTS.table, entity_type="client", id_fields=CLIENTS.id_fields, columns=CLIENTS.columns, keyring=KEYRING
+    )
+    with books.engine.begin() as connection:
+        connection.exec_driver_sql("set local synchronous_commit = on")
+        writer.write(connection, orjson.dumps([wire()]), batch_id="B", read=read)
+        during = connection.exec_driver_sql("show synchronous_commit").scalar_one()
+    assert during == ("on" if read is None else "off")

@@ -162,7 +162,7 @@ def test_a_business_without_branches_has_nothing_to_read_and_nothing_wrong(shop:
     assert all(result.complete and result.seen == 0 for result in results)
 
 
-def test_where_a_branch_is_named_only_its_lists_are_read(shop: Salon, database: Database) -> None:
+def test_where_a_branch_is_named_only_its_lists_are_read_and_the_staff_of_all(shop: Salon, database: Database) -> None:
     first, second = shop.branches()
     environ = environment(shop.sandbox, database.url, PHOREST_BRANCH_ID=second)
     with open_runtime(load_settings(environ, None), retry=RETRY) as runtime:
@@ -173,9 +173,11 @@ def test_where_a_branch_is_named_only_its_lists_are_read(shop: Salon, database: 
         assert read
         assert all(result.scope.startswith(f"{second}/") for result in read)
         assert [branch.branch_id for branch in importer.branches()] == [second], "whose sales are exported"
-    for table in ("staff", "services", "service_categories", "products"):
+    for table in ("services", "service_categories", "products"):
         found = shop.rows(f"select distinct branch_id from phorest_{table}")  # noqa: S608
         assert found == [{"branch_id": second}], table
+    # A stylist's number is no client's contact point, whichever branch it is found in (S12).
+    assert {row["branch_id"] for row in shop.rows("select distinct branch_id from phorest_staff")} == {first, second}
     assert set(shop.held("phorest_branches")) == {first, second}
 
 

@@ -121,7 +121,7 @@ def plan_of(
     duplicates: bool = False,
     quiet: bool = False,
     guarded: Iterable[str] = (),
-    former: Iterable[str] = (),
+    former: Mapping[str, str] | None = None,
     decided: Decisions = Decisions(),  # noqa: B008 - frozen
     on_record: OnRecord | None = None,
     rules: Rules = Rules(),  # noqa: B008 - frozen
@@ -133,7 +133,7 @@ def plan_of(
         field_ids=FIELD_IDS,
         refused=refused or {},
         guarded=frozenset(guarded),
-        former=frozenset(former),
+        former=former or {},
         duplicates=duplicates,
         quiet=quiet,
     )

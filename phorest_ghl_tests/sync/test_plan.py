@@ -25,6 +25,7 @@ from phorest_ghl.sync.plan import (
     Plan,
     PlannedChange,
 )
+from phorest_ghl.sync.planner import Held
 from phorest_ghl.sync.projection import DesiredContact
 from phorest_ghl.sync.source import ClientRow
 from phorest_ghl_tests.sync.builders import AT, COUNTRIES, FIELD_IDS, client, desired, mapped, mirrored, plan_of, salons
@@ -38,11 +39,11 @@ class World:
     def __init__(self) -> None:
         self.mirror: dict[str, MirrorContact] = {}
         self.mappings: dict[str, MappingRow] = {}
-        self.former: set[str] = set()
+        self.former: dict[str, str] = {}
 
     def desired(self, clients: list[ClientRow], *, group: bool) -> list[DesiredContact]:
-        anchors = {key: row.ghl_id for key, row in self.mappings.items() if row.role == "primary"}
-        return desired(*clients, anchors=anchors, group=group)
+        held = Held(mirror=self.mirror, mappings=self.mappings, field_ids=FIELD_IDS, former=self.former)
+        return desired(*clients, anchors=held.anchors(people(clients, COUNTRIES)), group=group)
 
     def plan(self, clients: list[ClientRow], *, group: bool = True, on_record: consent.OnRecord | None = None) -> Plan:
         return plan_of(
@@ -62,9 +63,10 @@ class World:
             if change.action is Action.RETIRE:
                 gone = change.desired.phorest_id
                 joins = str(change.joins)
-                self.former.add(ghl_id)
+                self.former[ghl_id] = gone
                 self.mappings[gone] = replace(self.mappings[gone], ghl_id=joins, role="secondary", acked={})
             else:
+                self.former.pop(ghl_id, None)
                 fresh = mapped(change.desired, ghl_id)
                 self.mappings |= {key: fresh[key] for key in change.mapped_ids}
 

@@ -77,7 +77,13 @@ def make_agency(
     if not number:
         return Agency([], [], [])
     fields = [_field(rng, location, place) for place in range(len(_FIELDS))]
-    team = [row for row in staff if row.get("mobile") and row.get("email") and not row["archived"]]
+    # Staff who are clients too would be a client's contact, which is another kind.
+    known = {address for draft in drafts for address in (draft.email, draft.phone) if address}
+    team = [
+        row
+        for row in staff
+        if row.get("mobile") and row.get("email") and not row["archived"] and not {row["mobile"], row["email"]} & known
+    ]
     maker = _Maker(rng, location, now, _Clients(rng, drafts), team)
     found = [maker.contact("salon number", (), None, {"firstName": "Reception", "phone": location["phone"]})]
     while len(found) < number:
