@@ -73,6 +73,8 @@ class ContactUpdater:
             if again and settings is not None and _PERMANENT in error.vendor_message.lower():
                 return self._write(change, again=False)  # a channel became permanent between our read and our write
             if error.category in (Category.INVALID, Category.DUPLICATE):
+                if held is not None and settings is not None:
+                    self._close_where_it_stays(change, held)
                 return self._sender.rejected(desired, error)
             raise
         return self._acknowledged(change, answer, held, settings)
@@ -108,6 +110,16 @@ class ContactUpdater:
             blocked = consent.together(blocked, self._causes_now(change, contact))
         opens = [channel for channel in change.opens if channel not in blocked]
         return consent.opened(opens, consent.tightened(blocked, held))
+
+    def _close_where_it_stays(self, change: PlannedChange, held: Contact) -> None:
+        """A contact whose new address was refused keeps the old one: closed by what is on record there too (S6)."""
+        now = self._client.contact(held.id)
+        self._keeper.seen(now, "read")
+        causes = self._causes_now(replace(change, diffs=()), now)
+        if now.dnd_settings is not None and consent.to_tighten(causes, now.dnd_settings):
+            closing = consent.tightened(causes, now.dnd_settings)
+            answer = self._client.update_contact(held.id, ContactWrite(dnd_settings=closing))
+            self._keeper.seen(*self._sender.compared(change.desired, answer, closing))
 
     def _causes_now(self, change: PlannedChange, contact: Contact) -> dict[Channel, tuple[str, ...]]:
         """What closes the channels now, at the addresses that the contact will have when the change is written (S6)."""

@@ -270,14 +270,15 @@ class Planner:
             self._gone(draft, desired, mapping)
             return
         identity = self._identity_diffs(draft, desired, mapping, held)
-        desired = self._with_kept_addresses(desired, held, identity)
+        refused = self._was_refused(desired)
+        desired = self._with_kept_addresses(desired, held, () if refused else identity)
         diffs = wanted = (
             *identity,
             *self._custom_diffs(desired, held),
             *self._consent_diffs(desired, held),
             *self._tag_diffs(desired, held, mapping.acked),
         )
-        if self._was_refused(desired):  # closing a channel is never held up by a refused name
+        if refused:  # closing a channel is never held up by a refused name
             diffs = tuple(diff for diff in wanted if diff.facet is not Facet.IDENTITY)
         if wanted and not diffs:
             self._settle(draft, desired, Rejected(NOT_AGAIN))
