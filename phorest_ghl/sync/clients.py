@@ -22,6 +22,7 @@ from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror, op
 from phorest_ghl.sync.apply import Applier
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.decisions import Kind
+from phorest_ghl.sync.edits import note_edits
 from phorest_ghl.sync.identity import Person, households, people
 from phorest_ghl.sync.journal import Intent, Ledger
 from phorest_ghl.sync.keeper import REJECTED, Keeper
@@ -256,6 +257,7 @@ class ClientsSync:
     def _keep_step(self, connection: Connection, plan: Plan) -> None:
         """What waits for a person, and what the clients' flags do to the causes on record, before anything relies on it."""
         review.note_reviews(connection, self._client.location_id, plan)
+        note_edits(connection, self._ledger, plan.edited)
         if plan.step is not None:
             consent_ledger.keep(
                 connection, self._client.location_id, plan.step, entity_type=ENTITY, batch_id=self._ledger.batch_id

@@ -7,10 +7,11 @@ sending it (`contact_sender`).
 from collections.abc import Mapping
 
 from phorest_ghl.ghl import fields
-from phorest_ghl.ghl.fields import EMAIL, GUARD_TAG, IDENTITY, PHONE, SOURCE, Facet
+from phorest_ghl.ghl.fields import EMAIL, GUARD_TAG, PHONE, SOURCE, Facet, Rule
 from phorest_ghl.ghl.models import Contact, ContactWrite, DndSetting
 from phorest_ghl.sync import consent
-from phorest_ghl.sync.plan import FieldDiff, PlannedChange
+from phorest_ghl.sync.filling import fillable
+from phorest_ghl.sync.plan import Action, FieldDiff, PlannedChange
 from phorest_ghl.sync.projection import DesiredContact
 
 
@@ -41,10 +42,13 @@ def update_body(
     )
 
 
-def fill_if_empty(diffs: tuple[FieldDiff, ...], held: Contact) -> tuple[FieldDiff, ...]:
-    """The planned fields without those that somebody has filled in GHL since the plan was made (S14)."""
-    standard = {spec.name for spec in IDENTITY}
-    return tuple(d for d in diffs if d.name not in standard or d.facet is not Facet.IDENTITY or not _held(held, d.name))
+def fill_if_empty(change: PlannedChange, held: Contact) -> tuple[FieldDiff, ...]:
+    """The planned fields without those to fill that somebody has filled in GHL since the plan was made (S14)."""
+    filling = {diff.name for diff in change.diffs if diff.rule is Rule.FILL_IF_EMPTY}
+    empty = {name for name in filling if not _held(held, name)}
+    if change.action is Action.ADOPT:
+        empty &= fillable(lambda name: _held(held, name))
+    return tuple(diff for diff in change.diffs if diff.name not in filling - empty)
 
 
 def _held(held: Contact, name: str) -> str | None:

@@ -84,11 +84,12 @@ class ContactUpdater:
     ) -> tuple[PlannedChange, Mapping[str, DndSetting] | None, Outcome | None]:
         """What the read by id leaves of the change, the consent that travels with it, and an outcome in its stead."""
         desired = change.desired
-        if change.action is Action.ADOPT:
-            if not _still_the_same_person(change, held):
-                self._keeper.refused(desired, ADOPTION, ADDRESS_TAKEN, other=held)
-                return change, None, Rejected(ADDRESS_TAKEN)
-            change = replace(change, diffs=fill_if_empty(change.diffs, held))
+        if change.action is Action.ADOPT and not _still_the_same_person(change, held):
+            self._keeper.refused(desired, ADOPTION, ADDRESS_TAKEN, other=held)
+            return change, None, Rejected(ADDRESS_TAKEN)
+        change = replace(change, diffs=fill_if_empty(change, held))
+        if change.action is Action.UPDATE and not change.writes:
+            return change, None, Unchanged()
         settings: Mapping[str, DndSetting] | None = None
         if change.touches_consent or change.action is Action.ADOPT:
             if held.dnd_settings is None:

@@ -244,12 +244,9 @@ class Keeper:
         self._use_up(connection, change)
         if proved:
             return  # what differs was not refused: the next plan sends it
-        for name in sorted(lost):
-            kind = "GHL did not keep a field"
-            self.ledger.note_finding(
-                connection, kind, phorest_id=desired.phorest_id, ghl_id=contact.id, detail={"field": name}
-            )
         if lost:
+            kind, detail = "GHL did not keep a field", {"fields": sorted(lost)}
+            self.ledger.note_finding(connection, kind, phorest_id=desired.phorest_id, ghl_id=contact.id, detail=detail)
             reason = f"GHL answered without error but did not keep {', '.join(sorted(lost))}; not sent again until it changes"
             open_items(connection, [self._item(desired, REJECTED, reason, contact.id)])
 

@@ -11,9 +11,10 @@ unseen until its contact is read is a block on another contact at the same addre
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Row, text
 
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.transactions import in_transaction
@@ -125,7 +126,7 @@ def _news(connection: Connection, location_id: str, page: list[Contact]) -> list
     """The contacts of a page that changed since we saw them by a read or an answer, and whether each is mapped."""
     rows = connection.execute(
         text("""
-            select m.ghl_id, m.date_updated, m.seen_by,
+            select m.ghl_id, m.date_updated, m.seen_by, m.dnd, m.dnd_settings,
                    exists (select from entity_mappings e where e.location_id = m.location_id and e.ghl_id = m.ghl_id
                                   and e.removed_at is null) as mapped
             from ghl_contacts m where m.location_id = :location_id and m.ghl_id = any(:ghl_ids)
@@ -136,15 +137,27 @@ def _news(connection: Connection, location_id: str, page: list[Contact]) -> list
     return [
         (contact, row is not None and row.mapped)
         for contact in page
-        if (row := known.get(contact.id)) is None or _is_news(contact, row.date_updated, row.seen_by)
+        if (row := known.get(contact.id)) is None or _is_news(contact, row)
     ]
 
 
-def _is_news(contact: Contact, seen: datetime | None, seen_by: str) -> bool:
+def _is_news(contact: Contact, row: Row[Any]) -> bool:
     """A contact that only a search has shown is news each time it changes, for its consent is not known (S10)."""
-    if seen is None or contact.date_updated is None:
+    if row.date_updated is None or contact.date_updated is None or row.seen_by == "search":
         return True
-    return contact.date_updated > seen or seen_by == "search"
+    return contact.date_updated > row.date_updated and not _shows_what_was_read(contact, row)
+
+
+def _shows_what_was_read(contact: Contact, row: Row[Any]) -> bool:
+    """Whether a hit shows, to the letter, the consent that a read or an answer showed before it changed.
+
+    Then something else of it changed: after a load, a tag of ours on thousands of contacts. Nothing is decided by what the
+    search says (S10): what is on record was read, and whoever changes consent after this is named again.
+    """
+    if contact.dnd is None or contact.dnd_settings is None:
+        return False
+    shown = {name: setting.wire() for name, setting in contact.dnd_settings.items()}
+    return (contact.dnd, shown) == (row.dnd, row.dnd_settings)
 
 
 def _keep(connection: Connection, ledger: Ledger, found: Contact, keyring: Keyring) -> None:

@@ -17,6 +17,8 @@ from phorest_ghl.sync.decisions import Decisions
 from phorest_ghl.sync.outcomes import Outcome
 from phorest_ghl.sync.projection import DesiredContact
 
+ADDRESS = "address"
+"""The cause of a review: another contact holds an address that the client's own contact should have."""
 NO_CONTACT_POINT = "no contact point"
 ADDRESS_TAKEN = (
     "a contact that we did not make holds an address of this client; decide in GHL whether it is the same person"

@@ -5,6 +5,7 @@ Belongs here: the decisions. Does not: reading GHL (`mirror`), writing it (`appl
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.ghl import fields
@@ -12,12 +13,14 @@ from phorest_ghl.ghl.fields import EMAIL, IDENTITY, PHONE, PHOREST_ID, Facet, Ru
 from phorest_ghl.ghl.models import DndSetting
 from phorest_ghl.sync import consent, normalise
 from phorest_ghl.sync.decisions import Decisions, Kind, side_hash
+from phorest_ghl.sync.filling import fillable
 from phorest_ghl.sync.identity import Former, Household, Person, why_not_live
 from phorest_ghl.sync.journal import MappingRow
 from phorest_ghl.sync.mirror import MirrorContact
 from phorest_ghl.sync.outcomes import Outcome, Rejected, Skipped, Unchanged
 from phorest_ghl.sync.plan import (
     ABSENT,
+    ADDRESS,
     ADDRESS_TAKEN,
     BLOCKED,
     GONE,
@@ -36,6 +39,7 @@ from phorest_ghl.sync.projection import CLEARED, DesiredContact, Projector
 
 TWO_OF_THEM = "several contacts in GHL hold addresses of this client under its name; merge them in GHL"
 MIXED = "a contact of this client's name also holds an address of another client; decide in GHL whose it is"
+_ELSEWHERE = "another contact in GHL holds an address of this client, which has a contact already; merge the two in GHL"
 REFUSED = "a person decided that the contact in GHL is somebody else"
 _GONE_REASON = "the contact is gone from GHL; it is made again only by command, for somebody may have deleted it"
 _NOTHING: Mapping[str, Mapping[str, str]] = {}
@@ -238,15 +242,11 @@ class Planner:
         )
 
     def _adopt(self, draft: _Draft, desired: DesiredContact, contact: MirrorContact, *, decided: bool = False) -> None:
-        elsewhere = {
-            name
-            for name in (EMAIL.name, PHONE.name)
-            if any(other.ghl_id != contact.ghl_id for other in self._by_address.get(desired.identity.get(name, ""), ()))
-        }
+        names = fillable(partial(getattr, contact)) - self._elsewhere(desired, contact.ghl_id).keys()
         diffs = [
             FieldDiff(spec.name, spec.facet, None, desired.identity[spec.name], Rule.FILL_IF_EMPTY)
             for spec in IDENTITY
-            if spec.name in desired.identity and not getattr(contact, spec.name) and spec.name not in elsewhere
+            if spec.name in desired.identity and spec.name in names
         ]
         diffs += self._custom_diffs(desired, contact)
         desired = self._with_kept_addresses(desired, contact, diffs)
@@ -347,16 +347,22 @@ class Planner:
         """Standard fields that differ from the mirror and that a rule lets us write (design §2 "plan", safety S16)."""
         acked = mapping.acked.get(Facet.IDENTITY.value, {})
         fill_only = mapping.adopted and self._decided.of(Kind.IDENTITY, desired.member_ids) is None
+        empty = fillable(partial(getattr, held), acked) if held is not None and fill_only else frozenset[str]()
+        elsewhere = self._elsewhere(desired, mapping.ghl_id)
         diffs: list[FieldDiff] = []
         for spec in IDENTITY:
             after = desired.identity.get(spec.name)
             before = getattr(held, spec.name) if held is not None else None
             if after is None or _same(before, after, exactly=held is not None and held.seen_by != "search"):
                 continue
-            if fill_only and before:
-                continue
             if held is not None and acked.get(spec.name) == field_hash(self._keyring, spec.name, after):
                 draft.edited.append(Edited(phorest_id=desired.phorest_id, ghl_id=mapping.ghl_id, field=spec.name))
+                continue
+            if fill_only and spec.name not in empty:
+                continue
+            if spec.name in elsewhere:
+                other = elsewhere[spec.name].ghl_id
+                draft.reviews.append(Review(desired=desired, ghl_id=other, cause=ADDRESS, reason=_ELSEWHERE))
                 continue
             diffs.append(
                 FieldDiff(spec.name, spec.facet, before, after, Rule.FILL_IF_EMPTY if fill_only else spec.rule)
@@ -428,6 +434,17 @@ class Planner:
             and not (self._held.duplicates and not self._is_free(contact))
         }
         return list(found.values())
+
+    def _elsewhere(self, desired: DesiredContact, ghl_id: str) -> dict[str, MirrorContact]:
+        """Addresses of a household that a contact of nobody's holds, so that GHL would refuse them to the one of this id."""
+        if self._held.duplicates:
+            return {}
+        return {
+            name: contact
+            for name in (EMAIL.name, PHONE.name)
+            for contact in self._by_address.get(desired.identity.get(name, ""), ())
+            if contact.ghl_id != ghl_id and contact.ghl_id not in self._speaking
+        }
 
     def _is_free(self, contact: MirrorContact) -> bool:
         """Whether no client has the contact, nor ever had it before a merge."""

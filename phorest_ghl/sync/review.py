@@ -18,7 +18,7 @@ from phorest_ghl.sync.consent_ledger import OPT_IN
 from phorest_ghl.sync.decisions import Kind, side_hash
 from phorest_ghl.sync.keeper import ADOPTION, GONE
 from phorest_ghl.sync.outcomes import Rejected
-from phorest_ghl.sync.plan import Plan
+from phorest_ghl.sync.plan import ADDRESS, Plan
 
 CLIENT = "client"
 
@@ -215,7 +215,7 @@ def note_reviews(connection: Connection, location_id: str, plan: Plan) -> None:
             for review in plan.reviews
         ],
     )
-    for cause in (ADOPTION, GONE):
+    for cause in (ADOPTION, GONE, ADDRESS):
         asked = {review.desired.phorest_id for review in plan.reviews if review.cause == cause}
         over = _settled_otherwise(plan, asked)
         resolve_items(connection, entity_type=CLIENT, phorest_ids=over, causes=[cause], location_id=location_id)

@@ -31,7 +31,7 @@ def test_a_field_that_ghl_does_not_keep_is_a_finding_and_not_sent_again_until_it
     rig.edit_client(client["clientId"], lastName="Forgotten")
     assert rig.run().outcomes["applied"] == 1
     assert rig.rows("select kind, detail from audit_findings") == [
-        {"kind": "GHL did not keep a field", "detail": {"field": "last_name"}}
+        {"kind": "GHL did not keep a field", "detail": {"fields": ["last_name"]}}
     ]
     assert rig.rows("select field, outcome from sync_changes where outcome <> 'acknowledged'") == [
         {"field": "last_name", "outcome": "not kept"}
