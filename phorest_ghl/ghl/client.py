@@ -159,10 +159,21 @@ class GhlClient(GhlReader):
         answer = self._send("POST", "/contacts/", "contacts", json=body, lane=lane, bulk=bulk)
         return _acknowledged(answer)
 
-    def update_contact(self, contact_id: str, write: ContactWrite, *, lane: Lane = Lane.CONTACTS) -> Acknowledged:
-        """Change the named members of a contact, the others stay (`update-contact`)."""
+    def update_contact(
+        self, contact_id: str, write: ContactWrite, *, lane: Lane = Lane.CONTACTS, repeatable: bool = True
+    ) -> Acknowledged:
+        """Change the named members of a contact, the others stay (`update-contact`).
+
+        Where it is not `repeatable`, an answer that is lost is an UNKNOWN_OUTCOME.
+        """
         answer = self._send(
-            "PUT", "/contacts/{contactId}", "contacts", json=write.body(self._version), lane=lane, contactId=contact_id
+            "PUT",
+            "/contacts/{contactId}",
+            "contacts",
+            json=write.body(self._version),
+            lane=lane,
+            repeatable=repeatable,
+            contactId=contact_id,
         )
         return _acknowledged(answer)
 

@@ -6,7 +6,7 @@ Belongs here: one row a field. Does not: values (projections), ids in a location
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -139,14 +139,17 @@ def wire(spec: CustomFieldSpec, value: str) -> object:
 def _number(held: object) -> str:
     try:
         number = Decimal(str(held))
-    except InvalidOperation:
+        return format(number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize(), "f")
+    except (ArithmeticError, ValueError):  # what a person put there: no number, or none that is money
         return str(held)
-    return format(number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize(), "f")
 
 
 def _day(held: object) -> str:
     if isinstance(held, int | float):
-        return datetime.fromtimestamp(held / 1000, UTC).date().isoformat()
+        try:
+            return datetime.fromtimestamp(held / 1000, UTC).date().isoformat()
+        except (ArithmeticError, ValueError, OSError):
+            return str(held)
     return str(held)[:10]
 
 

@@ -25,7 +25,9 @@ def canonical_tag(tag: str) -> str:
 class Answered(BaseModel):
     """Part of an answer: every member but the id is optional, unknown ones are ignored."""
 
-    model_config = ConfigDict(extra="ignore", populate_by_name=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(
+        extra="ignore", populate_by_name=True, hide_input_in_errors=True, coerce_numbers_to_str=True
+    )
 
 
 class DndSetting(Answered):
@@ -48,6 +50,14 @@ class DndSetting(Answered):
     def wire(self) -> dict[str, Any]:
         """As it is sent: as it was read, without null members."""
         return self.model_dump(exclude_none=True)
+
+
+def _known(setting: object) -> object:
+    """A channel's setting; one of a shape that nobody documents is unknown, and unknown is not open (S10)."""
+    if isinstance(setting, DndSetting):
+        return setting
+    known = isinstance(setting, dict) and isinstance(cast("dict[str, object]", setting).get("status"), str)
+    return cast("object", setting) if known else {"status": "unknown"}
 
 
 class _CustomValue(Answered):
@@ -96,7 +106,8 @@ class Contact(Answered):
     def _channels(cls, value: object) -> object:
         if not isinstance(value, dict):
             return value
-        return {canonical_channel(name): setting for name, setting in cast("dict[str, object]", value).items()}
+        settings = cast("dict[str, object]", value)
+        return {canonical_channel(name): _known(setting) for name, setting in settings.items()}
 
     @field_validator("custom_fields", mode="before")
     @classmethod
@@ -116,7 +127,10 @@ class Contact(Answered):
     def _birth(cls, value: object) -> object:
         """A create answers midnight UTC of the day, the other calls the day; live ones were seen with epoch milliseconds."""
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return (_EPOCH + timedelta(milliseconds=value)).date().isoformat()
+            try:
+                return (_EPOCH + timedelta(milliseconds=value)).date().isoformat()
+            except (ArithmeticError, ValueError):
+                return None
         if not isinstance(value, str):
             return None
         day = _DAY.match(value)

@@ -64,7 +64,9 @@ class Applier:
         tagging: list[PlannedChange] = []
         for phase in (present, new):
             for change, answered in self._run(phase):
-                barred = change.ghl_id in unguarded and not change.writes
+                barred = (
+                    change.ghl_id in unguarded and bool(change.tag_diffs) and answered.kind in ("applied", "unchanged")
+                )
                 outcome = Rejected(UNGUARDED) if barred else answered
                 if change.tag_diffs and outcome.kind in ("applied", "unchanged"):
                     tagging.append(change)  # its outcome is known when its tags are on

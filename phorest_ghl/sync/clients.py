@@ -149,12 +149,13 @@ class ClientsSync:
                 "a changed field, DND or a note, or let it exclude contacts tagged phorest:backfill. Then run "
                 "`phorest-ghl sync clients --workflows-paused` once."
             )
-        writer = ContactWriter(self._client, self._keeper(prepared), bulk=True, lag_s=self._lag_s)
         tally = Tally(_items(plan))
         requests_before = self._client.requests
         run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
         try:
             with at_work(self._engine, self._client.location_id):
+                keeper = self._keeper(self._as_it_is_now(prepared))
+                writer = ContactWriter(self._client, keeper, bulk=True, lag_s=self._lag_s)
                 stopped = self._carry_out(plan, prepared, Applier(writer, progress=progress), tally)
         except BaseException as error:
             for item in tally.pending():
@@ -162,6 +163,12 @@ class ClientsSync:
             run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=error)
             raise
         return run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=stopped)
+
+    def _as_it_is_now(self, prepared: Prepared) -> Prepared:
+        """The location may have gone live since the plan was made: what is made now carries no guard tag any more (S1)."""
+        with self._engine.connect() as connection:
+            state = mirror.location_state(connection, self._client.location_id)
+        return prepared if state is None else replace(prepared, location=replace(prepared.location, mode=state.mode))
 
     def _carry_out(self, plan: Plan, prepared: Prepared, applier: Applier, tally: Tally) -> ApiError | None:
         """What is on record first, then the changes; why it ended early, if it did."""

@@ -33,15 +33,27 @@ class ContactSender:
         self._proved = False
         self._lock = Lock()
 
-    def put(self, desired: DesiredContact, ghl_id: str, write: ContactWrite) -> Acknowledged:
-        """Send an update; if a mixed one is refused, its tightening is sent again alone, at once (S6)."""
+    def put(
+        self,
+        desired: DesiredContact,
+        ghl_id: str,
+        write: ContactWrite,
+        *,
+        closing: Mapping[str, DndSetting] | None = None,
+    ) -> Acknowledged:
+        """Send an update; if a mixed one is refused, its tightening is sent again alone, at once (S6).
+
+        `closing` is that tightening, without what the update would have opened. An update that opens a channel is never
+        repeated blindly: by the time of the second one a person may have closed it (S10).
+        """
+        opens = closing is not None and write.dnd_settings is not None and closing != write.dnd_settings
         try:
-            return self.client.update_contact(ghl_id, write)
+            return self.client.update_contact(ghl_id, write, repeatable=not opens)
         except ApiError as error:
-            alone = ContactWrite(dnd_settings=write.dnd_settings)
+            alone = ContactWrite(dnd_settings=closing or write.dnd_settings)
             if write.dnd_settings and write != alone and error.category in (Category.INVALID, Category.DUPLICATE):
                 answer = self.client.update_contact(ghl_id, alone)
-                self.keeper.seen(*self.compared(desired, answer, write.dnd_settings))
+                self.keeper.seen(*self.compared(desired, answer, alone.dnd_settings or {}))
             raise
 
     def compared(

@@ -4,6 +4,7 @@ Belongs here: what is read before, which of the planned changes still hold, what
 (`contact_writer`), the sending itself (`contact_sender`).
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -23,6 +24,8 @@ _UNGUARDED_REASON = (
     "GHL did not put the guard tag on the contact, so until go-live only channels are closed on it; add the tag in GHL"
 )
 _NO_LONGER = "the contact changed since the plan was made"
+_FRESH_S = 2.0
+"""How old the read may be by which a channel is opened, seconds (safety S10)."""
 _PERMANENT = "permanent dnd setting"  # what GHL says of a block that only it may lift (facts/ghl-api §10)
 
 
@@ -36,6 +39,8 @@ class ContactUpdater:
 
     def update(self, change: PlannedChange) -> Outcome:
         """One PUT with the changed fields of all facets. Raises ApiError, ConsentNotHonoured."""
+        if not self._is_still_its(change):
+            return Skipped(_NO_LONGER)
         if not change.writes:
             return Applied()  # its tags alone change
         return self._write(change)
@@ -48,15 +53,26 @@ class ContactUpdater:
 
     def retire(self, change: PlannedChange) -> Outcome:
         """Close the contact of a client that was merged into another. Who it is mapped to changes when its tag is on."""
-        outcome = self._write(change)
+        if not self._is_still_its(change):
+            return Skipped(_NO_LONGER)
+        outcome = self._write(change) if change.writes else Unchanged()
         if isinstance(outcome, Skipped):
             self._keeper.joined(change)  # its contact is gone: there is nothing to close, and no tag to wait for
         return Applied() if isinstance(outcome, Unchanged) else outcome
+
+    def _is_still_its(self, change: PlannedChange) -> bool:
+        """Whether the contact is still the client's: another run may have moved it to another one since the plan was made."""
+        ghl_id, household = str(change.ghl_id), change.desired.household
+        speaker = self._keeper.speaks_for(ghl_id)
+        if speaker is None:
+            return self._keeper.may_take_back(ghl_id, household.primary.phorest_id)
+        return speaker in (household.primary.phorest_id, household.speaker)
 
     def _write(self, change: PlannedChange, *, again: bool = True) -> Outcome:
         desired, ghl_id = change.desired, str(change.ghl_id)
         settings: Mapping[str, DndSetting] | None = None
         held: Contact | None = None
+        read_at = time.monotonic()
         try:
             if change.read_first:
                 held = self._client.contact(ghl_id)
@@ -64,20 +80,36 @@ class ContactUpdater:
                 change, settings, instead = self._decided(change, held)
                 if instead is not None:
                     return instead
+                if change.opens and time.monotonic() - read_at > _FRESH_S:
+                    return self._write(change, again=again)  # a person may have closed it meanwhile (S10)
             body = update_body(change, settings, self._keeper.field_ids)
-            answer = self._sender.put(desired, ghl_id, body)
+            answer = self._sender.put(desired, ghl_id, body, closing=self._closing(change, held))
         except ApiError as error:
             if error.category is Category.GONE:
                 self._keeper.gone(desired, ghl_id, instead=self._sender.holders(desired))
                 return Skipped(GONE)
             if again and settings is not None and _PERMANENT in error.vendor_message.lower():
                 return self._write(change, again=False)  # a channel became permanent between our read and our write
+            if error.category is Category.DUPLICATE:
+                self._write_the_rest(change)
             if error.category in (Category.INVALID, Category.DUPLICATE):
-                if held is not None and settings is not None:
-                    self._close_where_it_stays(change, held)
                 return self._sender.rejected(desired, error)
             raise
         return self._acknowledged(change, answer, held, settings)
+
+    def _write_the_rest(self, change: PlannedChange) -> None:
+        """An address that another contact holds keeps nothing else of the client from being written."""
+        rest = tuple(diff for diff in change.diffs if diff.name not in (EMAIL.name, PHONE.name))
+        if len(rest) < len(change.diffs) and any(diff.facet is Facet.IDENTITY for diff in rest):
+            self._write(replace(change, diffs=rest))
+
+    def _closing(self, change: PlannedChange, held: Contact | None) -> Mapping[str, DndSetting] | None:
+        """What is held with our blocks added and nothing opened: all that is sent again where the rest is refused (S6)."""
+        if held is None or held.dnd_settings is None:
+            return None
+        return consent.tightened(
+            consent.together(change.desired.blocked, self._causes_now(change, held)), held.dnd_settings
+        )
 
     def _decided(
         self, change: PlannedChange, held: Contact
@@ -112,24 +144,12 @@ class ContactUpdater:
         opens = [channel for channel in change.opens if channel not in blocked]
         return consent.opened(opens, consent.tightened(blocked, held))
 
-    def _close_where_it_stays(self, change: PlannedChange, held: Contact) -> None:
-        """A contact whose new address was refused keeps the old one: closed by what is on record there too (S6)."""
-        now = self._client.contact(held.id)
-        self._keeper.seen(now, "read")
-        causes = self._causes_now(replace(change, diffs=()), now)
-        if now.dnd_settings is not None and consent.to_tighten(causes, now.dnd_settings):
-            closing = consent.tightened(causes, now.dnd_settings)
-            answer = self._client.update_contact(held.id, ContactWrite(dnd_settings=closing))
-            self._keeper.seen(*self._sender.compared(change.desired, answer, closing))
-
     def _causes_now(self, change: PlannedChange, contact: Contact) -> dict[Channel, tuple[str, ...]]:
-        """What closes the channels now, at the addresses that the contact will have when the change is written (S6)."""
-        replaced = {diff.name for diff in change.diffs}
-        return self._keeper.causes_now(
-            change.desired,
-            email=None if EMAIL.name in replaced else (contact.email or "").lower() or None,
-            phone=None if PHONE.name in replaced else contact.phone,
-        )
+        """What closes the channels now, at the client's addresses and at those that the contact holds.
+
+        Also at one that this very change replaces: GHL may refuse the new one, or drop it without a word (S6).
+        """
+        return self._keeper.causes_now(change.desired, email=(contact.email or "").lower() or None, phone=contact.phone)
 
     def _unguarded(self, change: PlannedChange, held: Contact, settings: Mapping[str, DndSetting] | None) -> Outcome:
         """Without the guard tag a contact is only closed, never written to otherwise (S1)."""

@@ -74,7 +74,8 @@ class ContactWriter:
 
     def guard(self, ghl_ids: Collection[str]) -> Guarded:
         """Put the guard tag on present contacts before anything else is written to them (S1). Raises ApiError."""
-        return guard(self._keeper.engine, self._client, self._keeper.ledger, ghl_ids, bulk=self._bulk)
+        ledger = self._keeper.ledger
+        return guard(self._keeper.engine, self._client, ledger, ghl_ids, bulk=self._bulk, trusting=False)
 
     def send_tags(self, changes: Collection[TagChange]) -> Answers:
         """Carry tag changes out, 500 contacts a call; what each call proved is kept before the next. Raises ApiError."""
@@ -98,7 +99,9 @@ class ContactWriter:
             if found is not None:
                 return self._proved(change, found, "confirmed by look-up")
         self._keeper.plan_intent(desired)
-        return self._send_create(change)
+        # Sent before and neither found nor refused: whatever becomes of the next attempt, that one may have made a contact.
+        unsure = intent.sent_at if intent is not None and intent.state != "planned" else None
+        return self._send_create(change, unsure)
 
     def _look_up(self, desired: DesiredContact, intent: Intent) -> Contact | None:
         """The contact of an unsettled create. Where GHL refuses a second one, its refusal will name it instead (S15).
@@ -114,8 +117,11 @@ class ContactWriter:
         }
         return None if keys & set(intent.address_keys) else self._find(desired, sent_at=intent.sent_at)
 
-    def _send_create(self, change: PlannedChange) -> Outcome:
-        """Send a create. Only where GHL itself refuses a second one is it sent again after its answer was lost (S15)."""
+    def _send_create(self, change: PlannedChange, unsure: datetime | None) -> Outcome:
+        """Send a create. Only where GHL itself refuses a second one is it sent again after its answer was lost (S15).
+
+        `unsure` is when an earlier attempt was sent whose answer nobody has; then only proof settles the intent.
+        """
         desired = change.desired
         blocked = {**desired.blocked, **self._keeper.causes_now(desired)}
         write = create_body(desired, blocked, self._keeper.field_ids, quiet=self._keeper.location.quiet)
@@ -125,13 +131,15 @@ class ContactWriter:
                 answer = self._client.create_contact(write, bulk=self._bulk)
             except ApiError as error:
                 if error.category is Category.DUPLICATE:
-                    return self._refused_as_duplicate(change, error)
+                    return self._refused_as_duplicate(change, error, unsure)
                 if error.category is Category.INVALID:
                     return self._refused_as_invalid(change, error)
                 if error.category is not Category.UNKNOWN_OUTCOME:
-                    self._keeper.settle_intent(desired, "withdrawn", detail=error.category.value)
+                    state = "withdrawn" if unsure is None else "unknown"
+                    self._keeper.settle_intent(desired, state, detail=error.category.value)
                     raise
                 self._keeper.settle_intent(desired, "unknown")
+                unsure = unsure or utc_now()
                 if not left:
                     self._keeper.refused(desired, UNKNOWN, "the answer to a create was lost; the next run looks it up")
                     raise
@@ -141,13 +149,15 @@ class ContactWriter:
             return Applied()
         raise AssertionError("the last attempt returns or raises")
 
-    def _refused_as_duplicate(self, change: PlannedChange, error: ApiError) -> Outcome:
+    def _refused_as_duplicate(self, change: PlannedChange, error: ApiError, unsure: datetime | None) -> Outcome:
         """GHL holds the address: on the contact that we made and did not hear of, or on somebody else's (S14, S15)."""
         desired = change.desired
         ghl_id = _duplicate_of(error)
         found = read_contact(self._client, ghl_id) if ghl_id else None
         if found is not None and self._sender.is_ours(found, desired):
             return self._proved(change, found, "confirmed by refusal")
+        if unsure is not None and (made := self._find(desired, sent_at=unsure)) is not None:
+            return self._proved(change, made, "confirmed by look-up")
         self._keeper.settle_intent(desired, "refused", ghl_id=ghl_id, detail="duplicate")
         self._keeper.refused(desired, ADOPTION, ADDRESS_TAKEN, other=found)
         return Rejected(ADDRESS_TAKEN)
@@ -179,6 +189,7 @@ class ContactWriter:
         """Take a contact up again that carries our id; read by id first, for the mirror may be old."""
         found = read_contact(self._client, str(change.ghl_id))
         if found is None or not self._sender.is_ours(found, change.desired):
+            self._keeper.not_there(str(change.ghl_id), found)
             return Skipped("the contact no longer carries this client's Phorest id")
         if not self._sender.guarded(found):
             # Written to while the location is quiet, it would set off workflows that the tag holds back (S1).

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 import orjson
@@ -58,9 +59,13 @@ class Decisions:
 
     rows: tuple[Decision, ...] = ()
 
+    @cached_property
+    def _newest(self) -> Mapping[tuple[Kind, str], Decision]:
+        return {(row.kind, row.phorest_id): row for row in sorted(self.rows, key=lambda row: row.id)}
+
     def of(self, kind: Kind, phorest_ids: Collection[str]) -> Decision | None:
         """The newest one of a kind about any of these clients, such as the members of a household."""
-        found = [row for row in self.rows if row.kind is kind and row.phorest_id in phorest_ids]
+        found = [row for phorest_id in phorest_ids if (row := self._newest.get((kind, phorest_id))) is not None]
         return max(found, key=lambda row: row.id, default=None)
 
     def clients(self, kind: Kind) -> frozenset[str]:

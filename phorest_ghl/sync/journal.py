@@ -327,6 +327,23 @@ class Ledger:
                 rows,
             )
 
+    def resolve_findings(
+        self, connection: Connection, kind: str, phorest_ids: Sequence[str], *, fields: Sequence[str] | None = None
+    ) -> None:
+        """What was found of these records holds no longer; with `fields`, only findings about none but these fields."""
+        connection.execute(
+            text("""update audit_findings set resolved_at = now()
+                    where location_id = :location_id and entity_type = :entity_type and kind = :kind
+                          and phorest_id = any(:phorest_ids) and resolved_at is null
+                          and (cast(:fields as jsonb) is null or detail -> 'fields' <@ cast(:fields as jsonb))"""),
+            {
+                **self._key,
+                "kind": kind,
+                "phorest_ids": list(phorest_ids),
+                "fields": None if fields is None else orjson.dumps(list(fields)).decode(),
+            },
+        )
+
     def note_finding(
         self, connection: Connection, kind: str, *, phorest_id: str | None, ghl_id: str | None, detail: dict[str, Any]
     ) -> None:

@@ -29,6 +29,8 @@ from phorest_ghl.sync.tags import Answers
 
 ADOPTION, REJECTED, GONE, UNKNOWN = "adoption", "rejected", "gone", "unknown outcome"
 CAUSES = (ADOPTION, REJECTED, GONE, UNKNOWN)
+NOT_KEPT, GONE_FINDING = "GHL did not keep a field", "contact gone from GHL"
+"""Kinds of findings."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,26 @@ class Keeper:
     def seen(self, contact: Contact, seen_by: SeenBy) -> None:
         """A contact as it was read or answered, where nothing else is to be kept."""
         in_transaction(self.engine, lambda c: self._store(c, contact, seen_by))
+
+    def not_there(self, ghl_id: str, found: Contact | None) -> None:
+        """A contact that the mirror shows otherwise: as it was read now, or gone."""
+
+        def keep(connection: Connection) -> None:
+            if found is None:
+                mirror.mark_gone(connection, self.location.location_id, ghl_id)
+            else:
+                self._store(connection, found, "read")
+
+        in_transaction(self.engine, keep)
+
+    def may_take_back(self, ghl_id: str, phorest_id: str) -> bool:
+        """Whether the client left this contact behind in a merge that Phorest has undone since."""
+
+        def ask(connection: Connection) -> bool:
+            left = self.ledger.former(connection).get(ghl_id) == phorest_id
+            return left and all(row.merged_to is None for row in load_clients(connection, [phorest_id]))
+
+        return in_transaction(self.engine, ask)
 
     def speaks_for(self, ghl_id: str) -> str | None:
         """The client that is primary of a contact, if any."""
@@ -186,9 +208,7 @@ class Keeper:
             mirror.mark_gone(connection, self.location.location_id, ghl_id)
             for contact in instead:
                 self._store(connection, contact, "read")
-            self.ledger.note_finding(
-                connection, "contact gone from GHL", phorest_id=desired.phorest_id, ghl_id=ghl_id, detail={}
-            )
+            self.ledger.note_finding(connection, GONE_FINDING, phorest_id=desired.phorest_id, ghl_id=ghl_id, detail={})
             reason = "the contact is gone from GHL; it is made again only by command"
             open_items(connection, [self._item(desired, GONE, reason, ghl_id)])
 
@@ -231,7 +251,8 @@ class Keeper:
             Facet.TAGS.value: {**acked.get(Facet.TAGS.value, {}), **self._own_tags(change, contact)},
         }
         self._map(connection, change, contact.id, acked)
-        self.ledger.take_back(connection, desired.member_ids, contact.id)
+        if change.action is not Action.CREATE:
+            self.ledger.take_back(connection, desired.member_ids, contact.id)
         self.ledger.settle_intent(
             connection, desired.member_ids, "confirmed", ghl_id=contact.id, vendor_date=vendor_date
         )
@@ -240,13 +261,21 @@ class Keeper:
         self.ledger.note_changes(
             connection, [self._provenance(change, diff, contact.id, action, lost) for diff in change.diffs]
         )
-        self._resolve(connection, desired.member_ids, *CAUSES)
+        # What was refused stays refused while only consent and tags are written.
+        whole = change.action is not Action.UPDATE or any(diff.facet is Facet.IDENTITY for diff in change.diffs)
+        self._resolve(connection, desired.member_ids, *(cause for cause in CAUSES if whole or cause != REJECTED))
         self._use_up(connection, change)
+        if change.action is Action.UPDATE:
+            self.ledger.resolve_findings(connection, NOT_KEPT, [desired.phorest_id], fields=sorted(same))
+        elif change.action is not Action.CREATE or change.replaces is not None:
+            self.ledger.resolve_findings(connection, GONE_FINDING, desired.member_ids)
         if proved:
             return  # what differs was not refused: the next plan sends it
         if lost:
-            kind, detail = "GHL did not keep a field", {"fields": sorted(lost)}
-            self.ledger.note_finding(connection, kind, phorest_id=desired.phorest_id, ghl_id=contact.id, detail=detail)
+            detail = {"fields": sorted(lost)}
+            self.ledger.note_finding(
+                connection, NOT_KEPT, phorest_id=desired.phorest_id, ghl_id=contact.id, detail=detail
+            )
             reason = f"GHL answered without error but did not keep {', '.join(sorted(lost))}; not sent again until it changes"
             open_items(connection, [self._item(desired, REJECTED, reason, contact.id)])
 

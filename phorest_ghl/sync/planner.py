@@ -249,7 +249,7 @@ class Planner:
             if spec.name in desired.identity and spec.name in names
         ]
         diffs += self._custom_diffs(desired, contact)
-        desired = self._with_kept_addresses(desired, contact, diffs)
+        desired = self._at_held_addresses(desired, contact)
         # What a search showed of consent decides nothing (S10); what will be closed is told by the read before the write.
         diffs += [
             FieldDiff(c.value, Facet.CONSENT, None, BLOCKED, Rule.STRICTEST)
@@ -270,15 +270,14 @@ class Planner:
             self._gone(draft, desired, mapping)
             return
         identity = self._identity_diffs(draft, desired, mapping, held)
-        refused = self._was_refused(desired)
-        desired = self._with_kept_addresses(desired, held, () if refused else identity)
+        desired = self._at_held_addresses(desired, held)
         diffs = wanted = (
             *identity,
             *self._custom_diffs(desired, held),
-            *self._consent_diffs(desired, held),
+            *self._consent_diffs(desired, held, may_open=not self._fills_only(desired, mapping)),
             *self._tag_diffs(desired, held, mapping.acked),
         )
-        if refused:  # closing a channel is never held up by a refused name
+        if self._was_refused(desired):  # closing a channel is never held up by a refused name
             diffs = tuple(diff for diff in wanted if diff.facet is not Facet.IDENTITY)
         if wanted and not diffs:
             self._settle(draft, desired, Rejected(NOT_AGAIN))
@@ -321,32 +320,31 @@ class Planner:
         if held is None or held.gone_at is None:
             tags = self._tag_diffs(desired, held, mapping.acked if mapping is not None else _NOTHING)
             diffs = (*self._consent_diffs(desired, held), *tags)
+        if self._was_refused(desired):
+            draft.settled[desired.phorest_id] = Rejected(NOT_AGAIN)
+            return
         reason = "its client was merged into another one in Phorest"
         change = PlannedChange(Action.RETIRE, desired, former.ghl_id, diffs, reason, read_first=True, joins=joins)
         draft.changes.append(change)
 
     # --- what differs
 
-    def _with_kept_addresses(
-        self, desired: DesiredContact, held: MirrorContact | None, diffs: Sequence[FieldDiff]
-    ) -> DesiredContact:
-        """Closed as well by what is on record at an address that the contact holds and keeps, whoever's it is (S6, S13)."""
+    def _at_held_addresses(self, desired: DesiredContact, held: MirrorContact | None) -> DesiredContact:
+        """Closed as well by what is on record at the addresses that the contact holds, whoever's they are (S6, S13).
+
+        Also at one that this plan replaces: GHL may refuse the new one. When it shows it, the next plan opens.
+        """
         if held is None:
             return desired
-        replaced = {diff.name for diff in diffs}
-        at_kept = consent.on_record_at(
-            None if EMAIL.name in replaced else held.email,
-            None if PHONE.name in replaced else held.phone,
-            self._projector.on_record,
-        )
-        return replace(desired, blocked=consent.together(desired.blocked, at_kept)) if at_kept else desired
+        at_held = consent.on_record_at(held.email, held.phone, self._projector.on_record)
+        return replace(desired, blocked=consent.together(desired.blocked, at_held)) if at_held else desired
 
     def _identity_diffs(
         self, draft: _Draft, desired: DesiredContact, mapping: MappingRow, held: MirrorContact | None
     ) -> tuple[FieldDiff, ...]:
         """Standard fields that differ from the mirror and that a rule lets us write (design §2 "plan", safety S16)."""
         acked = mapping.acked.get(Facet.IDENTITY.value, {})
-        fill_only = mapping.adopted and self._decided.of(Kind.IDENTITY, desired.member_ids) is None
+        fill_only = self._fills_only(desired, mapping)
         empty = fillable(partial(getattr, held), acked) if held is not None and fill_only else frozenset[str]()
         elsewhere = self._elsewhere(desired, mapping.ghl_id)
         diffs: list[FieldDiff] = []
@@ -381,7 +379,14 @@ class Planner:
                 diffs.append(FieldDiff(spec.name, spec.facet, before, after, spec.rule))
         return diffs
 
-    def _consent_diffs(self, desired: DesiredContact, held: MirrorContact | None) -> list[FieldDiff]:
+    def _fills_only(self, desired: DesiredContact, mapping: MappingRow) -> bool:
+        """Whether somebody else made the contact and nobody has reviewed it yet: what it holds stands (S14)."""
+        return mapping.adopted and self._decided.of(Kind.IDENTITY, desired.member_ids) is None
+
+    def _consent_diffs(
+        self, desired: DesiredContact, held: MirrorContact | None, *, may_open: bool = True
+    ) -> list[FieldDiff]:
+        """Channels to close and to open; on an adopted contact that nobody has reviewed consent only tightens (S14)."""
         known = _consent_held(held)
         closing = [
             FieldDiff(channel.value, Facet.CONSENT, "open or unknown", BLOCKED, Rule.STRICTEST)
@@ -390,6 +395,7 @@ class Planner:
         opening = [
             FieldDiff(channel.value, Facet.CONSENT, BLOCKED, OPEN, Rule.REVERSED)
             for channel in consent.to_open(desired.blocked, known)
+            if may_open
         ]
         return closing + opening
 
@@ -467,8 +473,10 @@ class Planner:
         wanted = {change.ghl_id: change for change in changes if change.ghl_id is not None and change.diffs}
         return tuple(
             ghl_id
-            for ghl_id in wanted
-            if ghl_id not in self._held.guarded
+            for ghl_id, change in wanted.items()
+            # Where only tags change nothing is read before, so that nobody would see that the guard tag was taken off.
+            if not change.writes
+            or ghl_id not in self._held.guarded
             or ((held := self._held.mirror.get(ghl_id)) is not None and fields.GUARD_TAG not in held.tags)
         )
 

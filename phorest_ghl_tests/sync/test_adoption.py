@@ -85,9 +85,6 @@ def test_s14_in_a_location_that_an_agency_uses_nothing_of_theirs_is_overwritten_
         bulk = sum(-(-tags.count(tag) // 500) for tag in set(tags))
         assert report["apis"]["ghl"]["requests"] <= made + adopted + 1 + adopted + bulk + 30
         assert rig.requests("PUT", "/contacts/{contactId}") == adopted
-        # Beside each adopted one the first write of the location; and the first poll asks about those that somebody has closed.
-        closed = sum(bool(row["dnd"] or blocked_channels(row)) for row in before.values())
-        assert 0 <= rig.requests("GET", "/contacts/{contactId}") - adopted - 1 <= closed < adopted
         assert rig.requests("POST", "/contacts/bulk/tags/update/{type}") == bulk
         for key, was in before.items():
             now = after[key]
@@ -261,7 +258,7 @@ def test_an_address_that_ghl_refuses_is_told_and_not_sent_again_until_it_changes
     salon.run()
     after = contact(salon, made["id"])
     assert after["phone"] == made["phone"]
-    assert after["lastName"] == ("Moved" if clash == "dropped" else made["lastName"])
+    assert after["lastName"] == "Moved"  # an address that another contact holds keeps nothing else from being written
     assert [row["cause"] for row in salon.rows("select cause from work_items where state = 'open'")] == ["rejected"]
     kinds = [row["kind"] for row in salon.rows("select kind from audit_findings")]
     assert kinds == (["GHL did not keep a field"] if clash == "dropped" else [])

@@ -113,6 +113,13 @@ def test_s18_a_clear_that_ghl_ignores_is_a_finding_and_is_not_sent_for_ever(salo
     salon.forget_requests()
     assert salon.run().outcomes["rejected"] == 1
     assert salon.requests("PUT", "/contacts/{contactId}") == 0
+    salon.calm()
+    salon.edit_client(client["clientId"], deleted=False)
+    salon.run()
+    salon.edit_client(client["clientId"], deleted=True)
+    salon.run()
+    assert ours(salon, salon.contact_of(client["clientId"])) == {"Phorest id": client["clientId"]}
+    assert salon.rows("select kind from audit_findings where resolved_at is null") == []
 
 
 @pytest.mark.parametrize("state", ["archived", "banned", "deleted"])
@@ -182,6 +189,7 @@ def test_s9_a_contact_deleted_in_ghl_is_made_again_by_command_alone_and_with_the
     assert (made["lastName"], GUARD_TAG in made["tags"]) == ("Changed", True)
     assert salon.rows("select kind from review_decisions where used_at is null") == []
     assert salon.rows("select cause from work_items where state = 'open'") == []
+    assert salon.rows("select kind from audit_findings where resolved_at is null") == []
     assert salon.run().changes == NOTHING
 
 
