@@ -18,6 +18,8 @@ from phorest_ghl_tests.sync.test_merges import contact
 from phorest_ghl_tests.sync.test_road import NOTHING
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels, willing
 
+pytestmark = pytest.mark.road
+
 STANDARD = (
     "firstName",
     "lastName",

@@ -16,6 +16,8 @@ from phorest_ghl_tests.sync.rig import Rig
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels, willing
 from phorest_ghl_tests.sync.test_safety_creates import alone
 
+pytestmark = pytest.mark.road
+
 
 def test_a_field_that_ghl_does_not_keep_is_a_finding_and_not_sent_again_until_it_changes(
     rig: Rig, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,8 @@ from phorest_ghl.sync.consent import MARKER, ConsentNotHonoured
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.rig import Rig, Row, installation
 
+pytestmark = pytest.mark.road
+
 BLOCKED = ("active", "permanent")
 
 
