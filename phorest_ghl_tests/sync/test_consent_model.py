@@ -335,3 +335,24 @@ def test_nobody_is_reachable_where_somebody_opted_out_whatever_happens(history: 
     history.run()
     history.run()
     history.check()
+
+
+@pytest.mark.parametrize("history", range(HISTORIES, HISTORIES + 2), indirect=True)
+def test_after_a_quiet_time_one_clean_opt_in_opens_the_channel_again(history: History) -> None:
+    """Else a system that never opens anything would pass."""
+    rig, key = history.rig, history.people[0]
+    kept = {"banned": False, "email": "quiet@example.com", "mobile": "+353865553999"}
+    for _ in range(3):
+        history.flags()
+        history.moves()
+        time.sleep(LAG_S)
+        history.run()
+    for agrees in (False, True):
+        history.edit(key, **kept, **dict.fromkeys(FLAGS.values(), agrees))
+        assert history.run()
+        history.check()
+    # What was taken over from the old addresses in the same write opens with the next look at the contact.
+    assert history.run()
+    (contact,) = [row for row in rig.contacts() if key in row["customFields"].values()]
+    assert (contact["email"], contact["phone"]) == (kept["email"], kept["mobile"])
+    assert {name: one["status"] for name, one in contact["dndSettings"].items() if one["status"] in BLOCKED} == {}
