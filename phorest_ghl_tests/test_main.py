@@ -54,12 +54,12 @@ def test_a_stage_that_wrote_no_report_counts_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("outcomes", "codes", "covered", "expected"),
     [
-        ([(3, 0, 1)] * 4, [0, 0, 0, 0], True, 0),
-        ([(3, 0, 1), (0, 0, 0), (0, 0, 0), (0, 0, 0)], [0, 5, 5, 5], True, 0),
-        ([(3, 1, 0), (1, 0, 0), (1, 0, 0), (1, 0, 0)], [1, 0, 0, 0], True, 1),
-        ([(3, 0, 0), (0, 0, 0), (1, 0, 0), (1, 0, 0)], [0, 3, 0, 0], True, 1),
-        ([(3, 0, 0)] * 4, [0, 0, 0, 0], False, 1),
-        ([(0, 0, 0)] * 4, [5, 5, 5, 5], True, 1),
+        ([(3, 0, 1)] * 5, [0] * 5, True, 0),
+        ([(3, 0, 1), *[(0, 0, 0)] * 4], [0, 5, 5, 5, 5], True, 0),
+        ([(3, 1, 0), *[(1, 0, 0)] * 4], [1, 0, 0, 0, 0], True, 1),
+        ([(3, 0, 0), (0, 0, 0), *[(1, 0, 0)] * 3], [0, 3, 0, 0, 0], True, 1),
+        ([(3, 0, 0)] * 5, [0] * 5, False, 1),
+        ([(0, 0, 0)] * 5, [5] * 5, True, 1),
     ],
     ids=["all well", "only fast tests", "one failed", "pytest broke off", "not covered", "no test at all"],
 )
@@ -81,8 +81,8 @@ def test_the_exit_code_is_zero_only_if_tests_ran_and_all_was_well(
 
 
 def test_the_stages_share_out_every_combination_of_marks() -> None:
-    for number in range(8):
-        marks = {mark for bit, mark in enumerate(("e2e", "crash", "browser")) if number >> bit & 1}
-        names = {mark: mark in marks for mark in ("e2e", "crash", "browser")}
+    for number in range(16):
+        marks = {mark for bit, mark in enumerate(("road", "e2e", "crash", "browser")) if number >> bit & 1}
+        names = {mark: mark in marks for mark in ("road", "e2e", "crash", "browser")}
         chosen = [stage.name for stage in runner.STAGES if eval(stage.markers, {}, names)]  # noqa: S307 - our own text
         assert len(chosen) == 1, marks

@@ -96,7 +96,9 @@ class GhlReader:
         return iterate_cursor(fetch)
 
     def opted_out(self, since: datetime | None, *, lane: Lane = Lane.CONTACTS) -> Iterator[list[Contact]]:
-        """Pages of contacts with SMS, Email or Call blocked, changed since then (aware), or all; one request if none is.
+        """Pages of contacts with SMS, Email, Call or all channels (`dnd`) blocked, changed since then (aware), or all.
+
+        One request if none is.
 
         A hit only nominates: search is stale by seconds and may leave consent out, so the read by id decides (S10, S11).
         Allow for its lag in `since`. That `dateUpdated` moves with a change of DND is assumed; the nightly audit looks too.
@@ -106,7 +108,8 @@ class GhlReader:
             for channel in _FILTERED_CHANNELS
             for status in _BLOCKED
         ]
-        filters: list[dict[str, Any]] = [{"group": "OR", "filters": blocked}]
+        closed = {"field": "dnd", "operator": "eq", "value": True}
+        filters: list[dict[str, Any]] = [{"group": "OR", "filters": [*blocked, closed]}]
         if since is not None:
             moment = since.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             filters.append({"field": "dateUpdated", "operator": "range", "value": {"gte": moment}})

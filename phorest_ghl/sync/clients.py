@@ -107,9 +107,13 @@ class ClientsSync:
             adopt_existing=adopt_fields,
             read_at=state.fields_read_at,
         )
+        present = 0
         if state.mirrored_at is None:
-            mirror.read_back(self._engine, self._client, keyring=self._keyring, batch_id=self._ledger.batch_id)
-        since = self._poll(location, state.polled_at)
+            present = mirror.read_back(
+                self._engine, self._client, keyring=self._keyring, batch_id=self._ledger.batch_id
+            )
+        # The first run reads the consent of each contact that it takes over; the next one asks for all that are blocked.
+        since = None if present else self._poll(location, state.polled_at)
         prepared = Prepared(replace(state, polled_at=since), dict(field_ids))
         self._settle_unwanted(prepared)
         return prepared
@@ -174,20 +178,15 @@ class ClientsSync:
         """What is on record first, then the changes; why it ended early, if it did."""
         in_transaction(self._engine, lambda connection: self._keep_step(connection, plan))
         stopped = applier.apply(plan, tally).stopped
-        if stopped is None and len(plan.changes) >= PAGE_LIMIT:
+        since = prepared.location.polled_at
+        if stopped is None and since is not None and len(plan.changes) >= PAGE_LIMIT:
             # A poll names the blocks that we have set too: after a load that is many pages, so they are read now.
-            self._poll(self._client.location(), prepared.location.polled_at)
+            self._poll(self._client.location(), since)
         return stopped
 
     def _poll(self, location: Location, since: datetime | None) -> datetime:
-        """What people have blocked in GHL since the last run; GHL's time now, up to which that is known.
-
-        A first run has nothing to ask for: it reads the consent of each contact that it takes over, and makes the others.
-        """
+        """What people have blocked in GHL since then, or on the first run ever; GHL's time now, up to which that is known."""
         now = location.date or datetime.now(UTC)
-        if since is None:
-            in_transaction(self._engine, lambda c: mirror.note_poll(c, self._client.location_id, now))
-            return now
         opt_outs.poll(
             self._engine,
             self._client,
@@ -196,7 +195,7 @@ class ClientsSync:
             now=now,
             lag_s=self._lag_s,
             addresses=lambda: in_transaction(self._engine, self._addresses),
-            batch_id=self._ledger.batch_id,
+            ledger=self._ledger,
         )
         return now
 

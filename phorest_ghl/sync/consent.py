@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from phorest_ghl.ghl.models import DndSetting
-from phorest_ghl.sync.identity import Household, Person
+from phorest_ghl.sync.identity import Household, Person, winners
 from phorest_ghl.sync.source import ClientRow
 
 Policy = Literal["strict", "separate"]
@@ -36,8 +36,9 @@ BY_EMAIL = (Channel.EMAIL,)
 BY_PHONE = (Channel.SMS, Channel.CALL, Channel.WHATSAPP)
 OPEN = DndSetting(status="inactive")
 NO_CONSENT, BANNED, DELETED, MERGED = "no consent", "banned", "deleted in Phorest", "merged into another client"
-GHL = "GHL"
-"""Causes. `GHL` is a block that a person or a carrier set in GHL; the others are states of a Phorest client."""
+GHL, GHL_ALL = "GHL", "GHL, all channels"
+"""Causes. `GHL` is a block that a person or a carrier set in GHL on one channel, `GHL_ALL` the switch that closes a whole
+contact (`dnd`); the others are states of a Phorest client."""
 
 Blocks = Mapping[Channel, tuple[str, ...]]
 """The causes that close each channel; a channel without causes is not in it."""
@@ -69,6 +70,7 @@ def blocks(household: Household, on_record: OnRecord, policy: Policy) -> dict[Ch
     """The blocked channels of a household's contact, with their causes. Call and WhatsApp follow SMS (S8)."""
     found: dict[Channel, tuple[str, ...]] = {}
     primary = household.primary
+    merged = winners(p.client for p in (*household.members, *household.kin))
     for channels, address, attribute in ((BY_EMAIL, primary.email, "email"), (BY_PHONE, primary.phone, "phone")):
         holders: Iterable[Person] = household.members
         if address is not None:
@@ -77,7 +79,13 @@ def blocks(household: Household, on_record: OnRecord, policy: Policy) -> dict[Ch
                 for p in (*household.members, *household.kin)
                 if address in (getattr(p, attribute), getattr(p, f"dropped_{attribute}"))
             ]
-        present = {cause for p in holders for cause in causes(p.client, by_email=channels is BY_EMAIL, policy=policy)}
+        present = {
+            cause
+            for p in holders
+            for cause in causes(p.client, by_email=channels is BY_EMAIL, policy=policy)
+            # A record that was merged away is edited no more: what it refused is on record until its winner opts in.
+            if cause != NO_CONSENT or p.phorest_id not in merged
+        }
         for channel in channels:
             known = on_record.get((address, channel), frozenset()) if address is not None else frozenset[str]()
             if present | known:

@@ -4,12 +4,13 @@ Belongs here: loading the record and writing a step down. Does not: what a step 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import orjson
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from phorest_ghl.db.work_items import WorkItem, open_items, resolve_items
-from phorest_ghl.sync.consent import Channel
+from phorest_ghl.sync.consent import NO_CONSENT, Channel
 from phorest_ghl.sync.consent_step import Cause, Observation, Record, Step
 
 OPT_IN = "opt-in"
@@ -28,9 +29,16 @@ def load(connection: Connection, location_id: str) -> Record:
                 from consent_observations where location_id = :location_id"""),
         {"location_id": location_id},
     ).all()
+    ended = connection.execute(
+        text("""select distinct address_key, channel, cause, source_id from suppressions
+                join phorest_clients on phorest_id = source_id and merged_to_client_id is not null
+                where location_id = :location_id and lifted_at is not null and cause = :cause"""),
+        {"location_id": location_id, "cause": NO_CONSENT},
+    )
     return Record(
-        frozenset(Cause(key, Channel(channel), cause, source) for key, channel, cause, source in causes),
+        _causes(causes),
         {row.phorest_id: Observation(**dict(zip(Observation.__slots__, row, strict=True))) for row in observed},
+        _causes(ended),
     )
 
 
@@ -41,7 +49,7 @@ def active_at(connection: Connection, location_id: str, address_keys: Collection
                 where location_id = :location_id and lifted_at is null and address_key = any(:keys)"""),
         {"location_id": location_id, "keys": list(address_keys)},
     )
-    return frozenset(Cause(key, Channel(channel), cause, source) for key, channel, cause, source in rows)
+    return _causes(rows)
 
 
 def keep(connection: Connection, location_id: str, step: Step, *, entity_type: str, batch_id: str) -> None:
@@ -122,6 +130,10 @@ def _keep_waiting(connection: Connection, location_id: str, waiting: Mapping[str
         causes=[OPT_IN],
         location_id=location_id,
     )
+
+
+def _causes(rows: Iterable[Row[Any]]) -> frozenset[Cause]:
+    return frozenset(Cause(key, Channel(channel), cause, source) for key, channel, cause, source in rows)
 
 
 def _json(causes: Iterable[Cause]) -> str:

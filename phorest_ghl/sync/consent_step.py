@@ -4,9 +4,9 @@ Belongs here: the step from one look to the next. Pure. Does not: its SQL (`cons
 (`consent`).
 
 A cause goes only by its own reversal. For a refusal that is an opt-in we observed: the same client, at the same address,
-with flags that refused when we last looked and agree now. A ban ends with the ban, a deletion with the restore, a block of
-GHL's when a read by id shows that somebody there lifted it (`mirror`). Flags that came true together with another address,
-or too many at once, wait for a person.
+with flags that refused when we last looked and agree now; it ends what records merged into that client refused there too. A
+ban ends with the ban, a deletion with the restore, a block of GHL's when a read by id shows that somebody there lifted it
+(`mirror`). Flags that came true together with another address, or too many at once, wait for a person.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ _KINDS = ((Channel.EMAIL, True), (Channel.SMS, False))
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One cause on record. `source_id` is the Phorest client, or for `GHL` the contact.
+    """One cause on record. `source_id` is the Phorest client, or for GHL's own the contact.
 
     A client's cause at `SMS` stands for all channels by phone.
     """
@@ -66,10 +66,14 @@ class Observation:
 
 @dataclass(frozen=True)
 class Record:
-    """What is on record for a location: active causes, and the last look at each client."""
+    """What is on record for a location: active causes, and the last look at each client.
+
+    `ended` are refusals of records merged away that their winners' opt-ins have ended.
+    """
 
     causes: frozenset[Cause]
     observed: Mapping[str, Observation] = field(default_factory=dict[str, Observation])
+    ended: frozenset[Cause] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,8 @@ def step(
     look = _Look(found, record, keys, policy, accepted)
     for person in found:
         look.at(person)
+    for person in sorted(found, key=lambda person: person.phorest_id not in look.into):  # records merged away first
+        look.agreement(person)
     return look.step(found, record, keyring, bulk_limit)
 
 
@@ -127,7 +133,8 @@ def by_address(
     keys = keys or _Keys(keyring)
     grouped: dict[str, set[tuple[Channel, str]]] = defaultdict(set)
     for cause in active:
-        channels = BY_PHONE if cause.channel is Channel.SMS and cause.cause != consent.GHL else (cause.channel,)
+        by_phone = cause.channel is Channel.SMS and cause.cause not in (consent.GHL, consent.GHL_ALL)
+        channels = BY_PHONE if by_phone else (cause.channel,)
         grouped[cause.address_key] |= {(channel, cause.cause) for channel in channels}
     result: dict[tuple[str, Channel], set[str]] = defaultdict(set)
     for address in addresses:
@@ -146,7 +153,8 @@ class _Look:
         self._keys = keys
         self._policy: Policy = policy
         self._accepted = accepted
-        self._on_record = _At(record.causes, winners(person.client for person in found))
+        self.into = winners(person.client for person in found)
+        self._on_record = _At(record.causes, self.into)
         self._add: set[Cause] = set()
         self._lift: set[Cause] = set()
         self._opted_in: dict[str, set[Cause]] = defaultdict(set)
@@ -155,7 +163,7 @@ class _Look:
         self._observe: dict[str, Observation] = {}
 
     def at(self, person: Person) -> None:
-        """Look at one client."""
+        """What a client shows now that closes channels, and what of it is over."""
         client, before = person.client, self._record.observed.get(person.phorest_id)
         now = _observed(person, self._keys)
         if now != before:
@@ -165,29 +173,67 @@ class _Look:
             key = now.key(by_email=by_email)
             if key is None:
                 continue
-            self._add |= {
-                Cause(key, channel, cause, client.phorest_id)
-                for cause in consent.causes(client, by_email=by_email, policy=self._policy)
-            }
-            if not consent.refuses(client, by_email=by_email, policy=self._policy):
+            for cause in consent.causes(client, by_email=by_email, policy=self._policy):
+                if cause != consent.NO_CONSENT or self._is_news(client, channel, key, before, by_email=by_email):
+                    self._closes(Cause(key, channel, cause, client.phorest_id))
+
+    def agreement(self, person: Person) -> None:
+        """What follows where a client's flags leave a channel open. Asked when all clients have been looked at."""
+        client, before = person.client, self._record.observed.get(person.phorest_id)
+        now = _observed(person, self._keys)
+        for channel, by_email in _KINDS:
+            key = now.key(by_email=by_email)
+            if key is not None and not consent.refuses(client, by_email=by_email, policy=self._policy):
                 self._agrees(client, channel, key, before, by_email=by_email)
+
+    def _closes(self, cause: Cause) -> None:
+        if cause not in self._record.causes:
+            self._add.add(cause)
+            self._on_record.add(cause)
+
+    def _is_news(
+        self, client: ClientRow, channel: Channel, key: str, before: Observation | None, *, by_email: bool
+    ) -> bool:
+        """Whether a refusal goes on record: always, but for one of a record merged away that its winner's opt-in has ended.
+
+        Nobody edits such a record any more, so it shows what it refused for ever.
+        """
+        if client.phorest_id not in self.into or before is None or before.key(by_email=by_email) != key:
+            return True
+        if not before.refused(by_email=by_email, policy=self._policy):
+            return True
+        return Cause(key, channel, consent.NO_CONSENT, client.phorest_id) not in self._record.ended
 
     def _agrees(
         self, client: ClientRow, channel: Channel, key: str, before: Observation | None, *, by_email: bool
     ) -> None:
         """A client whose flags leave the channel open: what it refused before goes only by what we saw (S7)."""
-        same = before is not None and before.key(by_email=by_email) == key
+        last = None if before is None else before.key(by_email=by_email)
         at_address = self._on_record.refusals(key, channel, client.phorest_id)
-        own = self._on_record.own_refusals(channel, client.phorest_id)
+        carried = self._on_record.own_refusals(channel, client.phorest_id, last) if last != key else set[Cause]()
         if client.phorest_id in self._accepted:
-            self._lift |= at_address | own
-            self._used |= {client.phorest_id} if at_address or own else set()
-        elif before is not None and same and before.refused(by_email=by_email, policy=self._policy):
-            self._opted_in[client.phorest_id] |= at_address | own
-        elif at_address or (own and not same):
+            self._lift |= at_address & self._record.causes
+            self._used |= {client.phorest_id} if at_address or carried else set()
+        elif (
+            before is not None
+            and last == key
+            and at_address <= self._record.causes  # else somebody refuses since
+            and self._opted_in_since(before, client, by_email=by_email)
+        ):
+            self._opted_in[client.phorest_id] |= at_address
+        elif at_address or carried:
             # Whoever refused at an old address has not agreed by getting a new one.
-            self._add.add(Cause(key, channel, consent.NO_CONSENT, client.phorest_id))
+            self._closes(Cause(key, channel, consent.NO_CONSENT, client.phorest_id))
             self._waiting[client.phorest_id] = NOT_OBSERVED
+
+    def _opted_in_since(self, before: Observation, client: ClientRow, *, by_email: bool) -> bool:
+        """Whether flags that refused then agree now; by either policy, marketing consent given anew is an opt-in."""
+        marketing, now = (
+            (before.email_marketing, client.email_marketing)
+            if by_email
+            else (before.sms_marketing, client.sms_marketing)
+        )
+        return before.refused(by_email=by_email, policy=self._policy) or (marketing is not True and now is True)
 
     def step(self, found: Sequence[Person], record: Record, keyring: Keyring, bulk_limit: int) -> Step:
         """What the look comes to."""
@@ -199,15 +245,14 @@ class _Look:
             opted_in = {}
         evidence = {cause for causes in opted_in.values() for cause in causes}
         lift = self._lift | evidence
-        add = self._add - record.causes
         return Step(
-            add=_sorted(add),
+            add=_sorted(self._add),
             lift=_sorted(lift),
             opted_in=_sorted(evidence),
             observe=tuple(self._observe.values()),
             waiting=self._waiting,
             used=frozenset(self._used),
-            on_record=by_address((record.causes - lift) | add, addresses_of(found), keyring, self._keys),
+            on_record=by_address((record.causes - lift) | self._add, addresses_of(found), keyring, self._keys),
         )
 
 
@@ -219,8 +264,12 @@ class _At:
         self._of: dict[str, set[Cause]] = defaultdict(set)
         self._into = into
         for cause in causes:
-            self._at[cause.address_key, cause.channel].add(cause)
-            self._of[cause.source_id].add(cause)
+            self.add(cause)
+
+    def add(self, cause: Cause) -> None:
+        """One more."""
+        self._at[cause.address_key, cause.channel].add(cause)
+        self._of[cause.source_id].add(cause)
 
     def of(self, phorest_id: str) -> set[Cause]:
         """All causes of a client."""
@@ -234,9 +283,13 @@ class _At:
             if cause.cause == consent.NO_CONSENT and self._into.get(cause.source_id, cause.source_id) == phorest_id
         }
 
-    def own_refusals(self, channel: Channel, phorest_id: str) -> set[Cause]:
-        """The client's own refusals on the channel, at whatever address it had then."""
-        return {c for c in self.of(phorest_id) if c.cause == consent.NO_CONSENT and c.channel is channel}
+    def own_refusals(self, channel: Channel, phorest_id: str, last: str | None) -> set[Cause]:
+        """The client's own refusals at the address that it had last; where it had none, at any that it ever had."""
+        return {
+            c
+            for c in self.of(phorest_id)
+            if c.cause == consent.NO_CONSENT and c.channel is channel and last in (None, c.address_key)
+        }
 
 
 class _Keys(dict[str, str]):

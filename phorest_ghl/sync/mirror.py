@@ -16,7 +16,7 @@ from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.ghl.client import GhlReader
 from phorest_ghl.ghl.models import Contact, DndSetting, Location
 from phorest_ghl.sync import consent
-from phorest_ghl.sync.consent import BY_EMAIL
+from phorest_ghl.sync.consent import BY_EMAIL, Channel
 
 SeenBy = Literal["search", "read", "answer"]
 
@@ -110,8 +110,9 @@ def store(
 ) -> None:
     """Keep contacts as seen.
 
-    Blocks that are not ours go on record as causes of GHL's, unless only a search showed them; a read by id that shows the
-    channel open again takes them off (S7, S10).
+    Blocks that are not ours, and `dnd`, which closes a whole contact and is never ours, go on record as causes of GHL's,
+    unless only a search showed them. A read by id that shows the channel open again, or `dnd` off, takes them off at the
+    addresses that the contact has then: who is reached at another one has not agreed by that (S7, S10).
     """
     found = list(contacts)
     rows = [_row(contact) for contact in found]
@@ -121,7 +122,7 @@ def store(
     if seen_by != "search":
         _suppress(connection, location_id, found, keyring, batch_id)
     if seen_by == "read":
-        _reverse(connection, location_id, found)
+        _reverse(connection, location_id, found, keyring)
 
 
 def mark_gone(connection: Connection, location_id: str, ghl_id: str) -> None:
@@ -246,46 +247,41 @@ def _suppress(
     connection: Connection, location_id: str, contacts: Sequence[Contact], keyring: Keyring, batch_id: str
 ) -> None:
     rows = [
-        {
-            "location_id": location_id,
-            "address_key": address_key(keyring, address),
-            "channel": channel.value,
-            "source_id": contact.id,
-            "batch_id": batch_id,
-        }
+        {**row, "batch_id": batch_id}
         for contact in contacts
-        for channel in consent.foreign_blocks(contact.dnd_settings)
-        if (address := _email(contact) if channel in BY_EMAIL else contact.phone)
+        for cause, channels in (
+            (consent.GHL, consent.foreign_blocks(contact.dnd_settings)),
+            (consent.GHL_ALL, tuple(Channel) if contact.dnd else ()),
+        )
+        for row in _causes(location_id, contact, cause, channels, keyring)
     ]
     if rows:
         connection.execute(
             text("""
                 insert into suppressions (location_id, address_key, channel, cause, source_id, batch_id)
-                values (:location_id, :address_key, :channel, 'GHL', :source_id, :batch_id) on conflict do nothing
+                values (:location_id, :address_key, :channel, :cause, :source_id, :batch_id) on conflict do nothing
             """),
             rows,
         )
 
 
-def _reverse(connection: Connection, location_id: str, contacts: Sequence[Contact]) -> None:
-    """Blocks of GHL's that somebody there has lifted: the contact, read by id, shows the channel open."""
+def _reverse(connection: Connection, location_id: str, contacts: Sequence[Contact], keyring: Keyring) -> None:
+    """Blocks of GHL's that somebody there has lifted: the contact, read by id, shows the channel open, or `dnd` off."""
     rows = [
-        {
-            "location_id": location_id,
-            "source_id": contact.id,
-            "channel": channel.value,
-            "cause": consent.GHL,
-            "date_updated": contact.date_updated,
-        }
+        {**row, "date_updated": contact.date_updated}
         for contact in contacts
-        for channel in consent.shown_open(contact.dnd_settings)
+        for cause, channels in (
+            (consent.GHL, consent.shown_open(contact.dnd_settings)),
+            (consent.GHL_ALL, tuple(Channel) if contact.dnd is False else ()),
+        )
+        for row in _causes(location_id, contact, cause, channels, keyring)
     ]
     if rows:
         connection.execute(
             text("""
                 update suppressions set lifted_at = now()
                 where location_id = :location_id and cause = :cause and source_id = :source_id and channel = :channel
-                      and lifted_at is null and not exists (
+                      and address_key = :address_key and lifted_at is null and not exists (
                           -- Somebody else has seen a newer state meanwhile, and put the cause on record by it.
                           select from ghl_contacts as newer
                           where newer.location_id = :location_id and newer.ghl_id = :source_id
@@ -293,6 +289,23 @@ def _reverse(connection: Connection, location_id: str, contacts: Sequence[Contac
             """),
             rows,
         )
+
+
+def _causes(
+    location_id: str, contact: Contact, cause: str, channels: Iterable[Channel], keyring: Keyring
+) -> list[dict[str, Any]]:
+    """One cause of GHL's on these channels, at the contact's addresses."""
+    return [
+        {
+            "location_id": location_id,
+            "address_key": address_key(keyring, address),
+            "channel": channel.value,
+            "cause": cause,
+            "source_id": contact.id,
+        }
+        for channel in channels
+        if (address := _email(contact) if channel in BY_EMAIL else contact.phone)
+    ]
 
 
 def _email(contact: Contact) -> str | None:

@@ -2,9 +2,13 @@
 
 Belongs here: whom to ask about, and up to when we have asked. Does not: what a block means (`consent`), sending it home to
 Phorest. A hit of a search only nominates a contact; the read by id decides.
+
+Where GHL does not know the filters (they came in June 2026), that is a finding and the run goes on. Channels are opened all
+the same: no opening rests on the poll, for the contact is read by id right before it and right after (S10). What stays
+unseen until its contact is read is a block on another contact at the same address, and the finding says so.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,11 +20,15 @@ from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.ghl.client import GhlReader
 from phorest_ghl.ghl.models import Contact
+from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.sync import mirror
+from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.lookup import read_contact
 
 _log = structlog.get_logger(__name__)
 
+NOT_POLLED = "opt-outs cannot be polled"
+"""The kind of the finding; open for as long as it is so."""
 _MARGIN = timedelta(seconds=2)  # dates are compared that GHL prints, of which one may be cut to whole seconds
 
 
@@ -37,46 +45,81 @@ def poll(
     reader: GhlReader,
     keyring: Keyring,
     *,
-    since: datetime,
+    since: datetime | None,
     now: datetime,
     lag_s: float,
     addresses: Callable[[], Collection[str]],
-    batch_id: str,
+    ledger: Ledger,
 ) -> Polled:
     """Ask which blocked contacts changed since the last poll, and read those that we have not seen as they are now.
+
+    Of contacts that are not ours, those count that hold an address of our clients: who is reached there next must not be
+    written to either.
 
     Args:
         engine: the database.
         reader: the location.
         keyring: keys addresses.
-        since: up to when the last poll asked, by GHL's clock.
+        since: up to when the last poll asked, by GHL's clock; None to ask about every blocked contact.
         now: GHL's clock now.
         lag_s: how long a write may take to show in search, seconds.
         addresses: every usable address of our clients; asked for only if a contact that is not ours turns up.
-        batch_id: the run.
+        ledger: of the run; findings go there.
 
-    Raises ApiError. What was seen until then is kept, and the next poll asks again from `since`.
+    Raises ApiError, but not where GHL does not know the filters. What was seen until then is kept, and the next poll asks
+    again from `since`.
     """
     hits = read = 0
     ours: Collection[str] | None = None
-    for page in reader.opted_out(since - timedelta(seconds=2 * lag_s) - _MARGIN):
-        hits += len(page)
-        news = in_transaction(engine, lambda connection, page=page: _news(connection, reader.location_id, page))
-        for contact, mapped in news:
-            if not mapped:
-                ours = addresses() if ours is None else ours
-                if not {(contact.email or "").lower(), contact.phone} & set(ours):
-                    continue
-            found = read_contact(reader, contact.id)
-            read += 1
-            if found is not None:
-                in_transaction(
-                    engine, lambda connection, found=found: _keep(connection, reader, found, keyring, batch_id)
-                )
-    in_transaction(engine, lambda connection: mirror.note_poll(connection, reader.location_id, now))
+    try:
+        for page in _pages(reader, None if since is None else since - timedelta(seconds=2 * lag_s) - _MARGIN):
+            hits += len(page)
+            news = in_transaction(engine, lambda connection, page=page: _news(connection, reader.location_id, page))
+            for contact, mapped in news:
+                if not mapped:
+                    ours = addresses() if ours is None else ours
+                    if not {(contact.email or "").lower(), contact.phone} & set(ours):
+                        continue
+                found = read_contact(reader, contact.id)
+                read += 1
+                if found is not None:
+                    in_transaction(engine, lambda connection, found=found: _keep(connection, ledger, found, keyring))
+    except _FiltersUnknown:
+        _log.warning("opt_outs_not_polled")
+        in_transaction(engine, lambda connection: _note(connection, ledger))
+        return Polled(hits, read)
+    in_transaction(engine, lambda connection: _asked(connection, ledger, now))
     if read:
         _log.info("opt_outs_polled", hits=hits, read=read)
     return Polled(hits, read)
+
+
+class _FiltersUnknown(Exception):
+    """GHL refused the search for its filters."""
+
+
+def _pages(reader: GhlReader, since: datetime | None) -> Iterator[list[Contact]]:
+    try:
+        yield from reader.opted_out(since)
+    except ApiError as error:
+        if error.category is Category.INVALID:
+            raise _FiltersUnknown from error
+        raise
+
+
+def _note(connection: Connection, ledger: Ledger) -> None:
+    detail = {"refused": "the filters of dndSettings", "unseen": "blocks on contacts that no run reads"}
+    ledger.note_finding(connection, NOT_POLLED, phorest_id=None, ghl_id=None, detail=detail)
+
+
+def _asked(connection: Connection, ledger: Ledger, until: datetime) -> None:
+    """Everything up to here has been asked for; if that was not possible before, it is again."""
+    mirror.note_poll(connection, ledger.location_id, until)
+    connection.execute(
+        text("""update audit_findings set resolved_at = now()
+                where location_id = :location_id and entity_type = :entity_type and kind = :kind and resolved_at is null"""),
+        {"location_id": ledger.location_id, "entity_type": ledger.entity_type, "kind": NOT_POLLED},
+    )
 
 
 def _news(connection: Connection, location_id: str, page: list[Contact]) -> list[tuple[Contact, bool]]:
@@ -117,5 +160,5 @@ def _shows_what_was_read(contact: Contact, row: Row[Any]) -> bool:
     return (contact.dnd, shown) == (row.dnd, row.dnd_settings)
 
 
-def _keep(connection: Connection, reader: GhlReader, found: Contact, keyring: Keyring, batch_id: str) -> None:
-    mirror.store(connection, reader.location_id, [found], seen_by="read", keyring=keyring, batch_id=batch_id)
+def _keep(connection: Connection, ledger: Ledger, found: Contact, keyring: Keyring) -> None:
+    mirror.store(connection, ledger.location_id, [found], seen_by="read", keyring=keyring, batch_id=ledger.batch_id)

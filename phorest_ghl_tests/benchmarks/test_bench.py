@@ -25,9 +25,9 @@ def test_a_name_that_is_none_is_a_sentence_with_the_nearest_and_all_names(capsys
     assert run_bench("budgt") == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert (
-        err
-        == "There is no benchmark 'budgt' yet. Did you mean budget? Benchmarks: budget, import, shared-budget, unchanged.\n"
+    assert err == (
+        "There is no benchmark 'budgt' yet. Did you mean budget? "
+        "Benchmarks: budget, first-load, import, shared-budget, unchanged.\n"
     )
 
 

@@ -20,9 +20,14 @@ def test_the_demo_ends_well_only_because_the_sandbox_says_so(desk: Path) -> None
     assert truth["twice"] == truth["missing"] == truth["unasked"] == 0
     outcomes = document["entities"]["clients"]["outcomes"]
     assert sum(outcomes.values()) == 201
-    assert outcomes["failed"] == outcomes["rejected"] == 0
+    assert outcomes["failed"] == 0
+    # The agency's own contacts: some are clients and are taken over, of others a person has to say whose they are.
+    assert outcomes["rejected"] == truth["for_review"] > 0
+    assert truth["adopted"] > 10
+    assert truth["overwritten"] == truth["loosened"] == truth["reachable"] == truth["wrongly_adopted"] == 0
     assert document["second_run"]["changes"] == 0
-    assert document["second_run"]["requests"] <= 3
+    # Beside the opt-out poll, one read of each contact of the agency's that is blocked and holds a client's address.
+    assert document["second_run"]["requests"] <= 3 + 40
     assert document["automations"] == 0
     assert document["rate"]["used"] <= document["rate"]["limit"]
     assert processes_in(desk) == []

@@ -44,6 +44,8 @@ def test_the_poll_finds_every_blocked_channel_that_search_knows_and_asks_once_wh
         return ghl.create_contact(ContactWrite(identity={"first_name": channel}, dnd_settings=settings)).contact.id
 
     blocked = {made(*pair) for pair in (("SMS", "active"), ("Email", "permanent"), ("Call", "active"))}
+    whole = ContactWrite(identity={"first_name": "Closed"}, dnd=True, dnd_settings={})
+    blocked |= {ghl.create_contact(whole).contact.id}
     open_one = made("SMS", "inactive")
     found = {contact.id for page in ghl.opted_out(None) for contact in page}
     assert blocked <= found

@@ -45,6 +45,7 @@ OPERATORS: Mapping[str, set[str]] = {
     "dndSettings.SMS.status": {"eq", "not_eq", "exists", "not_exists"},
     "dndSettings.Email.status": {"eq", "not_eq", "exists", "not_exists"},
     "dndSettings.Call.status": {"eq", "not_eq", "exists", "not_exists"},
+    "dnd": {"eq", "not_eq", "exists", "not_exists"},
     "dateUpdated": {"range", "exists", "not_exists"},
     "customFields.F": {"eq", "not_eq", "contains", "not_contains", "exists", "not_exists"},
 }
@@ -240,7 +241,10 @@ def test_a_search_has_the_members_and_filters_that_the_facts_name(generation: Ge
         assert body["pageLimit"] <= 500
         for leaf in leaves(body["filters"]):
             assert leaf["operator"] in OPERATORS[leaf["field"]]
-            assert set(leaf["value"]) <= {"gte", "lte", "gt", "lt"} if leaf["operator"] == "range" else leaf["value"]
+            if leaf["operator"] == "range":
+                assert set(leaf["value"]) <= {"gte", "lte", "gt", "lt"}
+            else:
+                assert isinstance(leaf["value"], bool if leaf["field"] == "dnd" else str)
 
 
 def leaves(filters: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,8 @@ from phorest_ghl_tests.sync.test_merges import contact
 from phorest_ghl_tests.sync.test_road import NOTHING
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels, willing
 
+pytestmark = pytest.mark.road
+
 STANDARD = (
     "firstName",
     "lastName",
@@ -108,6 +110,7 @@ def test_s14_in_a_location_that_an_agency_uses_nothing_of_theirs_is_overwritten_
             "same person", "family"}  # fmt: skip
         for row in rig.rows("select phorest_id, ghl_id from entity_mappings where metadata ->> 'adopted' = 'true'"):
             assert before[row["ghl_id"]]["agency"]["is"] == row["phorest_id"]
+        assert rig.apply().changes == NOTHING  # it asks once for the blocks that stood there before
         rig.forget_requests()
         again = rig.apply()
         assert again.changes == NOTHING

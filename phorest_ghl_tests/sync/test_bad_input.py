@@ -11,6 +11,8 @@ from phorest_ghl.sandbox.server import SandboxServer
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.rig import Rig, installation, opened, options
 
+pytestmark = pytest.mark.road
+
 CLIENTS = "GET /client"
 PEOPLE = 450
 """Three pages of clients."""

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from phorest_ghl.ghl.models import DndSetting
 from phorest_ghl.sync import consent
 from phorest_ghl.sync.consent import BY_EMAIL, BY_PHONE, MARKER, Channel
+from phorest_ghl.sync.consent_step import Record, step
 from phorest_ghl.sync.identity import households, people
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import ClientRow
-from phorest_ghl_tests.sync.builders import COUNTRIES, client, desired, held_settings, salons
+from phorest_ghl_tests.sync.builders import COUNTRIES, KEYRING, client, desired, held_settings, salons
 
 block_sets = st.dictionaries(st.sampled_from(list(Channel)), st.just(("no consent",)))
 
@@ -49,8 +50,9 @@ def test_s7_every_block_names_its_causes(flag: dict[str, object], causes: dict[C
 @given(salons(), st.booleans())
 def test_s13_a_channel_is_open_only_if_everybody_at_the_address_agreed(clients: list[ClientRow], group: bool) -> None:  # noqa: FBT001
     everyone = people(clients, COUNTRIES)
+    on_record = step(everyone, Record(frozenset()), KEYRING, policy="strict").on_record
     for household in households(everyone, {}, group=group):
-        blocked = consent.blocks(household, {}, "strict")
+        blocked = consent.blocks(household, on_record, "strict")
         at_email = [p for p in everyone if p.email and p.email == household.primary.email]
         at_phone = [p for p in everyone if p.phone and p.phone == household.primary.phone]
         if any(p.client.email_marketing is not True or p.client.banned for p in at_email):

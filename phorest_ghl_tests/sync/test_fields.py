@@ -22,6 +22,8 @@ from phorest_ghl_tests.sync.test_road import NOTHING
 from phorest_ghl_tests.sync.test_safety_consent import willing
 from phorest_ghl_tests.sync.test_safety_creates import alone
 
+pytestmark = pytest.mark.road
+
 FULL = {
     "birthDate": "1984-02-29",
     "address": {

@@ -21,6 +21,8 @@ from phorest_ghl_tests.sync.test_road import NOTHING
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels, willing
 from phorest_ghl_tests.sync.test_safety_creates import alone
 
+pytestmark = pytest.mark.road
+
 
 @pytest.fixture
 def salon(database: Database) -> Iterator[Rig]:

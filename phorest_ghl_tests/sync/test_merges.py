@@ -14,6 +14,8 @@ from phorest_ghl_tests.sync.rig import Rig, Row, installation
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels
 from phorest_ghl_tests.sync.test_safety_creates import alone
 
+pytestmark = pytest.mark.road
+
 ALL = {"Email", "SMS", "Call", "WhatsApp"}
 AGREED = {"smsMarketingConsent": True, "emailMarketingConsent": True}
 

@@ -13,7 +13,7 @@ from phorest_ghl.sync.mirror import MirrorContact, SeenBy
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.builders import KEYRING
 
-BLOCKED = {"Email": {"status": "active", "code": "101"}}
+BLOCKED: dict[str, Any] = {"Email": {"status": "active", "code": "101"}}
 
 
 def seen(database: Database, by: SeenBy, day: int = 1, **more: Any) -> MirrorContact:
@@ -85,10 +85,10 @@ def test_s7_a_block_of_ghls_goes_off_record_when_a_read_shows_it_lifted_and_not_
         with database.engine.connect() as connection:
             return len(consent_ledger.load(connection, "L").causes)
 
-    address = {"email": "a@example.com"}
+    address: dict[str, Any] = {"email": "a@example.com"}
     seen(database, "read", **address, dndSettings=BLOCKED, dateUpdated="2026-01-01T10:00:00Z")
     assert blocks() == 1
-    lifted = {"dndSettings": {"Email": {"status": "inactive"}}}
+    lifted: dict[str, Any] = {"dndSettings": {"Email": {"status": "inactive"}}}
     seen(database, "search", **address, **lifted, dateUpdated="2026-01-01T11:00:00Z")
     seen(database, "answer", **address, **lifted, dateUpdated="2026-01-01T11:00:00Z")
     seen(database, "read", **address, dateUpdated="2026-01-01T11:00:00Z")
@@ -154,3 +154,44 @@ def test_s15_only_a_location_that_says_so_refuses_a_second_contact(
 ) -> None:  # fmt: skip
     state = mirror.LocationState("L", "quiet", allows, identifiers, None, None)
     assert state.refuses_duplicates_by == refuses_by
+
+
+def active(database: Database) -> set[tuple[str, str, str]]:
+    """Active causes: channel, cause, and whose address it is by what was hashed."""
+    names = {mirror.address_key(KEYRING, value): value for value in ("a@example.com", "b@example.com", "+353871234567")}
+    with database.engine.connect() as connection:
+        causes = consent_ledger.load(connection, "L").causes
+    return {(cause.channel.value, cause.cause, names[cause.address_key]) for cause in causes}
+
+
+def test_s7_a_block_that_is_lifted_at_another_address_stays_on_record_where_it_was_set(database: Database) -> None:
+    seen(database, "read", 1, email="a@example.com", dndSettings=BLOCKED)
+    seen(database, "answer", 2, email="b@example.com", dndSettings=BLOCKED)
+    assert active(database) == {("Email", "GHL", "a@example.com"), ("Email", "GHL", "b@example.com")}
+    opened = {"Email": {"status": "inactive"}}
+    seen(database, "read", 3, email="b@example.com", dndSettings=opened)
+    assert active(database) == {("Email", "GHL", "a@example.com")}
+    seen(database, "read", 4, email="a@example.com", dndSettings=opened)
+    assert active(database) == set()
+
+
+WHOLE = {("Email", "GHL, all channels", "a@example.com")} | {
+    (channel, "GHL, all channels", "+353871234567") for channel in ("SMS", "Call", "WhatsApp")
+}
+
+
+@pytest.mark.parametrize("settings", [None, {}, {"Email": {"status": "inactive"}, "SMS": {"status": "inactive"}}])
+def test_s7_a_contact_that_is_closed_as_a_whole_is_closed_on_all_channels_until_a_read_shows_it_off(
+    database: Database, settings: dict[str, Any] | None
+) -> None:
+    addresses: dict[str, Any] = {"email": "a@example.com", "phone": "+353871234567"}
+    seen(database, "search", 1, **addresses, dnd=True, dndSettings=settings)
+    assert active(database) == set()
+    seen(database, "read", 2, **addresses, dnd=True, dndSettings=settings)
+    assert active(database) == WHOLE
+    # Neither open channels, nor an answer, nor a read that does not say takes it off.
+    seen(database, "read", 3, **addresses, dndSettings=settings)
+    seen(database, "answer", 4, **addresses, dnd=False, dndSettings=settings)
+    assert active(database) == WHOLE
+    seen(database, "read", 5, **addresses, dnd=False, dndSettings=settings)
+    assert active(database) == set()

@@ -16,6 +16,8 @@ from phorest_ghl_tests.sync.rig import Rig
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels, willing
 from phorest_ghl_tests.sync.test_safety_creates import alone
 
+pytestmark = pytest.mark.road
+
 
 def test_a_field_that_ghl_does_not_keep_is_a_finding_and_not_sent_again_until_it_changes(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
@@ -101,6 +103,7 @@ def test_a_contact_that_lost_our_id_is_not_taken_up(rig: Rig) -> None:
     contact = rig.contact_of(client["clientId"])
     with rig.engine.begin() as connection:
         connection.exec_driver_sql("delete from entity_mappings where ghl_id = %s", (contact["id"],))
+    rig.switch(ghl_search_lag_s=30.0)  # the poll for opt-outs would see it otherwise
     rig.edit_contact(contact["id"], customFields={})
     result = rig.apply()
     assert result.reasons["skipped"]["the contact no longer carries this client's Phorest id"] == 1

@@ -1,11 +1,14 @@
 """The whole road of clients against the sandbox: what a second run does, and what is written down about a first one."""
 
+import pytest
 import structlog
 
 from phorest_ghl.ghl.fields import GUARD_TAG
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.rig import Rig, Row, installation
 from phorest_ghl_tests.sync.test_safety_creates import alone
+
+pytestmark = pytest.mark.road
 
 NOTHING = {"create": 0, "update": 0, "adopt": 0, "remap": 0, "retire": 0, "link": 0}
 

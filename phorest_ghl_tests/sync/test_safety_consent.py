@@ -13,6 +13,8 @@ from phorest_ghl.sync.consent import MARKER, ConsentNotHonoured
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.rig import Rig, Row, installation
 
+pytestmark = pytest.mark.road
+
 BLOCKED = ("active", "permanent")
 
 
@@ -87,7 +89,8 @@ def test_s6_an_answer_that_looks_looser_is_only_believed_after_a_read_by_id(
     result = rig.run()
     assert result.outcomes["failed"] == 0
     closed = [contact for contact in rig.contacts() if blocked_channels(contact)]
-    assert rig.requests("GET", "/contacts/{contactId}") == len(closed)
+    first = rig.requests("GET", "/contacts/{contactId}") - len(closed)
+    assert first in (0, 1)  # the first write of all is read back anyway, be it a closed one or not
     seen = {row["ghl_id"]: row["seen_by"] for row in rig.rows("select ghl_id, seen_by from ghl_contacts")}
     assert all(seen[contact["id"]] == "read" for contact in closed)
 
@@ -124,6 +127,29 @@ def test_s6_a_refused_mixed_write_is_followed_at_once_by_its_tightening_alone(ri
     rig.forget_requests()
     rig.run()
     assert rig.requests("PUT", "/contacts/{contactId}") == 0
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_s6_a_contact_whose_new_address_is_refused_is_closed_for_who_has_its_old_one(rig: Rig, at_once: bool) -> None:  # noqa: FBT001
+    """Two clients swap their emails, which GHL refuses both: each contact goes on reaching the other client."""
+    one = willing(rig)
+    other = next(
+        row
+        for row in rig.clients(syncable=True)
+        if row["truth"]["email"] and row["truth"]["household"] != one["truth"]["household"]
+    )
+    rig.edit_client(other["clientId"], emailMarketingConsent=True)
+    rig.run()
+    emails = one["truth"]["email"], other["truth"]["email"]
+    rig.edit_client(one["clientId"], email=emails[1])
+    rig.edit_client(other["clientId"], email=emails[0], emailMarketingConsent=not at_once)
+    assert rig.run().outcomes["rejected"] == 2
+    assert ("Email" in blocked_channels(rig.contact_of(one["clientId"]))) is at_once
+    rig.edit_client(other["clientId"], emailMarketingConsent=False)
+    rig.run()
+    contact = rig.contact_of(one["clientId"])
+    assert contact["email"] == emails[0]
+    assert "Email" in blocked_channels(contact)
 
 
 def test_s6_an_address_never_travels_without_its_consent(rig: Rig) -> None:

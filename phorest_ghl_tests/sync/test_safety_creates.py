@@ -18,6 +18,8 @@ from phorest_ghl.sync.summary import RunResult
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.rig import Rig, Row, installation, opened
 
+pytestmark = pytest.mark.road
+
 CREATE = "POST /contacts/"
 
 
