@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from phorest_ghl_tests.support import session_folder
 
@@ -22,6 +23,14 @@ def _databases() -> ModuleType:
     from phorest_ghl_tests.support import databases  # noqa: PLC0415 - costs what tests without a database need not pay
 
     return databases
+
+
+@pytest.fixture(autouse=True)
+def log_settings_are_put_back() -> Iterator[None]:
+    """A command quiets its process's logs; the tests after it in the same process see theirs."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 def pytest_configure(config: pytest.Config) -> None:
