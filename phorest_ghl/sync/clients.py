@@ -241,6 +241,7 @@ class ClientsSync:
         clients, names = load_clients(connection), load_names(connection)
         found = people(clients, names.countries, names.staff_at, junk_above=self._rules.junk_above)
         decided = decisions.load(connection, location_id, ENTITY)
+        contacts = mirror.load(connection, location_id)
         step = consent_step.step(
             found,
             consent_ledger.load(connection, location_id),
@@ -248,9 +249,10 @@ class ClientsSync:
             policy=self._rules.policy,
             accepted=decided.clients(Kind.OPT_IN),
             bulk_limit=self._rules.opt_ins_at_once,
+            also=(address for held in contacts.values() for address in (held.email, held.phone) if address),
         )
         held = Held(
-            mirror=mirror.load(connection, location_id),
+            mirror=contacts,
             mappings=self._ledger.mappings(connection),
             field_ids=prepared.field_ids,
             refused=self._ledger.refused(connection, REJECTED),

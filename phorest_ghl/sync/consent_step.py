@@ -102,10 +102,12 @@ def step(
     policy: Policy,
     accepted: Collection[str] = (),
     bulk_limit: int = BULK_LIMIT,
+    also: Iterable[str] = (),
 ) -> Step:
     """The step from the record to what the clients show now.
 
-    `accepted` are clients whose opt-in a person has accepted: for them no observation is asked for.
+    `accepted` are clients whose opt-in a person has accepted: for them no observation is asked for. `also` are addresses
+    that no client needs to have any more, such as those that contacts hold: what is on record at them is looked up too.
     """
     keys = _Keys(keyring)
     look = _Look(found, record, keys, policy, accepted)
@@ -113,7 +115,7 @@ def step(
         look.at(person)
     for person in sorted(found, key=lambda person: person.phorest_id not in look.into):  # records merged away first
         look.agreement(person)
-    return look.step(found, record, keyring, bulk_limit)
+    return look.step({*addresses_of(found), *also}, record, keyring, bulk_limit)
 
 
 def addresses_of(found: Iterable[Person]) -> set[str]:
@@ -170,6 +172,8 @@ class _Look:
             self._observe[person.phorest_id] = now
         self._lift |= {cause for cause in self._on_record.of(client.phorest_id) if _ended(cause, client)}
         for channel, by_email in _KINDS:
+            if client.phorest_id in self._accepted and consent.refuses(client, by_email=by_email, policy=self._policy):
+                self._used.add(client.phorest_id)  # an opt-out since: what was accepted is no leave for the next opt-in
             key = now.key(by_email=by_email)
             if key is None:
                 continue
@@ -235,7 +239,7 @@ class _Look:
         )
         return before.refused(by_email=by_email, policy=self._policy) or (marketing is not True and now is True)
 
-    def step(self, found: Sequence[Person], record: Record, keyring: Keyring, bulk_limit: int) -> Step:
+    def step(self, addresses: Iterable[str], record: Record, keyring: Keyring, bulk_limit: int) -> Step:
         """What the look comes to."""
         opted_in = {phorest_id: causes for phorest_id, causes in self._opted_in.items() if causes}
         if len(opted_in) > bulk_limit:
@@ -252,7 +256,7 @@ class _Look:
             observe=tuple(self._observe.values()),
             waiting=self._waiting,
             used=frozenset(self._used),
-            on_record=by_address((record.causes - lift) | self._add, addresses_of(found), keyring, self._keys),
+            on_record=by_address((record.causes - lift) | self._add, addresses, keyring, self._keys),
         )
 
 

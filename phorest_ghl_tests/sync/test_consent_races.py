@@ -9,6 +9,8 @@ from phorest_ghl.ghl.models import Acknowledged, ContactWrite
 from phorest_ghl_tests.sync.rig import Rig, Row
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels, willing
 
+pytestmark = pytest.mark.road
+
 PUT = "PUT /contacts/{contactId}"
 
 

@@ -202,10 +202,11 @@ def test_an_opt_in_that_a_person_accepted_needs_no_observation_and_is_used_up() 
     assert look(record, replace(YES, email=B), accepted={"A"}).used == frozenset()
 
 
-def test_an_accepted_opt_in_opens_nothing_for_a_client_that_refuses_now() -> None:
+def test_an_accepted_opt_in_opens_nothing_for_a_client_that_refuses_now_and_is_used_up() -> None:
+    """It was given for what the client said then: left standing, it would answer for the next opt-in too."""
     record, _ = played([NO])
     done = look(record, NO, accepted={"A"})
-    assert (done.lift, done.used) == ((), frozenset())
+    assert (done.lift, done.used) == ((), {"A"})
 
 
 def test_s8_a_switch_of_the_policy_opens_nothing_by_itself() -> None:

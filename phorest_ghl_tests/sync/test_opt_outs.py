@@ -1,8 +1,12 @@
 """Opt-outs that people set in GHL, on contacts of ours and of others (safety S9 to S11)."""
 
+import pytest
+
 from phorest_ghl.sync.opt_outs import NOT_POLLED
 from phorest_ghl_tests.sync.rig import Rig, Row
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels, willing
+
+pytestmark = pytest.mark.road
 
 ALL = {"Email", "SMS", "Call", "WhatsApp"}
 
