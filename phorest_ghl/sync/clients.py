@@ -23,6 +23,7 @@ from phorest_ghl.sync.apply import Applier
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.decisions import Kind
 from phorest_ghl.sync.edits import note_edits
+from phorest_ghl.sync.held import Held
 from phorest_ghl.sync.identity import Person, households, people
 from phorest_ghl.sync.journal import Intent, Ledger
 from phorest_ghl.sync.keeper import REJECTED, Keeper
@@ -30,7 +31,7 @@ from phorest_ghl.sync.lookup import SEARCH_LAG_S, find_ours
 from phorest_ghl.sync.mirror import LocationState
 from phorest_ghl.sync.outcomes import Skipped, Tally
 from phorest_ghl.sync.plan import Plan
-from phorest_ghl.sync.planner import Held, Planner
+from phorest_ghl.sync.planner import Planner
 from phorest_ghl.sync.projection import Projector
 from phorest_ghl.sync.registry import resolve_fields
 from phorest_ghl.sync.rules import Rules

@@ -18,10 +18,10 @@ from phorest_ghl.ghl.models import Contact
 from phorest_ghl.sync import consent, consent_ledger, consent_step, decisions, mirror
 from phorest_ghl.sync.consent import Channel
 from phorest_ghl.sync.decisions import Kind
+from phorest_ghl.sync.differences import field_hash
 from phorest_ghl.sync.journal import Change, Intent, IntentState, Ledger, MappingRow
 from phorest_ghl.sync.mirror import LocationState, SeenBy
 from phorest_ghl.sync.plan import Action, FieldDiff, PlannedChange
-from phorest_ghl.sync.planner import field_hash
 from phorest_ghl.sync.projection import PROJECTION_VERSION, DesiredContact
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import load_clients

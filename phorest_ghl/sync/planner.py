@@ -5,85 +5,35 @@ Belongs here: the decisions. Does not: reading GHL (`mirror`), writing it (`appl
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.ghl import fields
-from phorest_ghl.ghl.fields import EMAIL, IDENTITY, PHONE, PHOREST_ID, Facet, Rule
-from phorest_ghl.ghl.models import DndSetting
-from phorest_ghl.sync import consent, normalise
+from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet
+from phorest_ghl.sync import normalise
 from phorest_ghl.sync.decisions import Decisions, Kind, side_hash
-from phorest_ghl.sync.filling import fillable
+from phorest_ghl.sync.differences import Differences, consent_held
+from phorest_ghl.sync.held import Held
 from phorest_ghl.sync.identity import Former, Household, Person, why_not_live
 from phorest_ghl.sync.journal import MappingRow
 from phorest_ghl.sync.mirror import MirrorContact
 from phorest_ghl.sync.outcomes import Outcome, Rejected, Skipped, Unchanged
 from phorest_ghl.sync.plan import (
-    ABSENT,
-    ADDRESS,
     ADDRESS_TAKEN,
-    BLOCKED,
     GONE,
     NO_CONTACT_POINT,
     NOT_AGAIN,
-    OPEN,
-    PRESENT,
     Action,
     Edited,
-    FieldDiff,
     Plan,
     PlannedChange,
     Review,
 )
-from phorest_ghl.sync.projection import CLEARED, DesiredContact, Projector
+from phorest_ghl.sync.projection import DesiredContact, Projector
 
 TWO_OF_THEM = "several contacts in GHL hold addresses of this client under its name; merge them in GHL"
 MIXED = "a contact of this client's name also holds an address of another client; decide in GHL whose it is"
-_ELSEWHERE = "another contact in GHL holds an address of this client, which has a contact already; merge the two in GHL"
 REFUSED = "a person decided that the contact in GHL is somebody else"
 _GONE_REASON = "the contact is gone from GHL; it is made again only by command, for somebody may have deleted it"
-_NOTHING: Mapping[str, Mapping[str, str]] = {}
-_STATES = frozenset({fields.ARCHIVED_TAG, fields.BANNED_TAG, fields.DELETED_TAG, fields.MERGED_TAG})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """What we know of GHL's side of a location.
-
-    Attributes:
-        mirror: contacts by id, as last seen.
-        mappings: by Phorest id.
-        field_ids: our custom fields' ids by their names.
-        refused: by Phorest id, the source hash of content that GHL has refused and that waits for a change.
-        guarded: contacts that carry the guard tag because of us.
-        former: contacts that merges have left behind, closed and nobody's any more, each with the client who left it.
-        duplicates: the location allows them: the contact of another client of ours stands in nobody's way.
-        quiet: until go-live nothing is written to a contact without the guard tag (S1).
-    """
-
-    mirror: Mapping[str, MirrorContact]
-    mappings: Mapping[str, MappingRow]
-    field_ids: Mapping[str, str]
-    refused: Mapping[str, str] = field(default_factory=dict[str, str])
-    guarded: Collection[str] = frozenset()
-    former: Mapping[str, str] = field(default_factory=dict[str, str])
-    duplicates: bool = False
-    quiet: bool = False
-
-    def anchors(self, found: Iterable[Person]) -> dict[str, str]:
-        """The contact of each client that has one of its own: it speaks for it, or has it back since its merge is undone."""
-        separate = {person.phorest_id for person in found if person.client.merged_to is None}
-        back = {
-            phorest_id: ghl_id
-            for ghl_id, phorest_id in sorted(self.former.items())
-            if phorest_id in separate and ((now := self.mirror.get(ghl_id)) is None or now.gone_at is None)
-        }
-        return back | {key: row.ghl_id for key, row in self.mappings.items() if row.role == "primary"}
-
-    @property
-    def gone(self) -> frozenset[str]:
-        """Contacts that GHL no longer has."""
-        return frozenset(ghl_id for ghl_id, contact in self.mirror.items() if contact.gone_at is not None)
 
 
 @dataclass
@@ -109,10 +59,7 @@ class Planner:
         self._projector = projector
         self._keyring = keyring
         self._decided = decided
-        self._custom = fields.enabled(projector.rules.switches)
-        self._speaking = {row.ghl_id: row for row in held.mappings.values() if row.role == "primary"}
-        self._by_address = _by_address(held.mirror.values())
-        self._carrying = _carrying(held.mirror.values(), held.field_ids.get(PHOREST_ID.name))
+        self._differences = Differences(held, projector, keyring, decided)
         self._given_up: set[tuple[str, str]] = set()
         self._owners: Mapping[str, Collection[str]] = {}
 
@@ -126,7 +73,7 @@ class Planner:
         for household in households:
             desired = self._projector.contact(household)
             total += len(desired.member_ids)
-            mapping = self._mapping(household.anchor or "")
+            mapping = self._held.primary(household.anchor or "")
             if mapping is not None:
                 self._known(draft, desired, mapping)
                 for former in household.former:
@@ -147,13 +94,6 @@ class Planner:
             and any(change.action in (Action.CREATE, Action.ADOPT) for change in draft.changes),
         )
 
-    def _mapping(self, ghl_id: str) -> MappingRow | None:
-        """Who is mapped as a contact's primary; of one that a client gets back, who left it, with the tag of its leaving."""
-        left_by = self._held.former.get(ghl_id)
-        if ghl_id in self._speaking or left_by is None:
-            return self._speaking.get(ghl_id)
-        return MappingRow(left_by, ghl_id, "primary", {Facet.TAGS.value: {fields.MERGED_TAG: ""}}, None, None)
-
     # --- households that have no contact of ours
 
     def _unknown(self, draft: _Draft, desired: DesiredContact, *, replaces: str | None = None) -> None:
@@ -168,7 +108,7 @@ class Planner:
         elif present := self._holding(desired):
             self._present(draft, desired, present)
         else:
-            change = PlannedChange(Action.CREATE, desired, None, self._create_diffs(desired), "no contact yet")
+            change = PlannedChange(Action.CREATE, desired, None, self._differences.created(desired), "no contact yet")
             self._add(draft, replace(change, replaces=replaces))
 
     def _carried(self, draft: _Draft, desired: DesiredContact) -> bool:
@@ -176,8 +116,8 @@ class Planner:
         ours = [
             contact
             for member in desired.member_ids
-            for contact in self._carrying.get(member, ())
-            if self._is_free(contact)
+            for contact in self._held.carrying.get(member, ())
+            if self._held.is_free(contact)
         ]
         if len(ours) != 1:
             return False
@@ -190,7 +130,7 @@ class Planner:
         if self._refused_to_adopt(desired, present):
             self._settle(draft, desired, Skipped(REFUSED))
             return
-        free = [contact for contact in present if self._is_free(contact)]
+        free = [contact for contact in present if self._held.is_free(contact)]
         decision = self._decided.of(Kind.ADOPT, desired.member_ids)
         chosen = [c for c in free if decision is not None and decision.ghl_id in (None, c.ghl_id)]
         if decision is not None and len(chosen) == 1:
@@ -242,24 +182,11 @@ class Planner:
         )
 
     def _adopt(self, draft: _Draft, desired: DesiredContact, contact: MirrorContact, *, decided: bool = False) -> None:
-        names = fillable(partial(getattr, contact)) - self._elsewhere(desired, contact.ghl_id).keys()
-        diffs = [
-            FieldDiff(spec.name, spec.facet, None, desired.identity[spec.name], Rule.FILL_IF_EMPTY)
-            for spec in IDENTITY
-            if spec.name in desired.identity and spec.name in names
-        ]
-        diffs += self._custom_diffs(desired, contact)
-        desired = self._at_held_addresses(desired, contact)
-        # What a search showed of consent decides nothing (S10); what will be closed is told by the read before the write.
-        diffs += [
-            FieldDiff(c.value, Facet.CONSENT, None, BLOCKED, Rule.STRICTEST)
-            for c in consent.to_tighten(desired.blocked, contact.dnd_settings)
-        ]
-        diffs += self._tag_diffs(desired, contact, {})
+        desired, diffs = self._differences.adopted(desired, contact)
         reason = "a contact of the same name holds an address of this client"
         if decided:
             reason = "a person decided that the contact is this client's"
-        change = PlannedChange(Action.ADOPT, desired, contact.ghl_id, tuple(diffs), reason, read_first=True)
+        change = PlannedChange(Action.ADOPT, desired, contact.ghl_id, diffs, reason, read_first=True)
         self._add(draft, replace(change, decided=decided))
 
     # --- households that have a contact of ours
@@ -269,14 +196,10 @@ class Planner:
         if held is not None and held.gone_at is not None:
             self._gone(draft, desired, mapping)
             return
-        identity = self._identity_diffs(draft, desired, mapping, held)
-        desired = self._at_held_addresses(desired, held)
-        diffs = wanted = (
-            *identity,
-            *self._custom_diffs(desired, held),
-            *self._consent_diffs(desired, held, may_open=not self._fills_only(desired, mapping)),
-            *self._tag_diffs(desired, held, mapping.acked),
-        )
+        desired, found = self._differences.known(desired, mapping, held)
+        draft.edited.extend(found.edited)
+        draft.reviews.extend(found.reviews)
+        diffs = wanted = found.diffs
         if self._was_refused(desired):  # closing a channel is never held up by a refused name
             diffs = tuple(diff for diff in wanted if diff.facet is not Facet.IDENTITY)
         if wanted and not diffs:
@@ -284,7 +207,7 @@ class Planner:
         elif diffs:
             reason = ", ".join(sorted({diff.rule.value for diff in diffs}))
             change = PlannedChange(Action.UPDATE, desired, mapping.ghl_id, diffs, reason)
-            first = self._held.quiet or change.touches_consent or _consent_held(held) is None
+            first = self._held.quiet or change.touches_consent or consent_held(held) is None
             self._add(draft, replace(change, read_first=change.writes and first))
         elif not self._linked(desired, mapping):
             self._add(draft, PlannedChange(Action.LINK, desired, mapping.ghl_id, (), "new in the household"))
@@ -301,7 +224,7 @@ class Planner:
             same = [
                 contact
                 for contact in self._holding(desired)
-                if self._is_free(contact)
+                if self._held.is_free(contact)
                 and _named_like(desired.household, contact) is not None
                 and not self._is_anothers_too(desired.household, contact)
             ]
@@ -316,117 +239,13 @@ class Planner:
         desired = self._projector.former(former)
         mapping = self._held.mappings.get(former.person.phorest_id)
         held = self._held.mirror.get(former.ghl_id)
-        diffs: tuple[FieldDiff, ...] = ()
-        if held is None or held.gone_at is None:
-            tags = self._tag_diffs(desired, held, mapping.acked if mapping is not None else _NOTHING)
-            diffs = (*self._consent_diffs(desired, held), *tags)
+        diffs = self._differences.former(desired, mapping, held)
         if self._was_refused(desired):
             draft.settled[desired.phorest_id] = Rejected(NOT_AGAIN)
             return
         reason = "its client was merged into another one in Phorest"
         change = PlannedChange(Action.RETIRE, desired, former.ghl_id, diffs, reason, read_first=True, joins=joins)
         draft.changes.append(change)
-
-    # --- what differs
-
-    def _at_held_addresses(self, desired: DesiredContact, held: MirrorContact | None) -> DesiredContact:
-        """Closed as well by what is on record at the addresses that the contact holds, whoever's they are (S6, S13).
-
-        Also at one that this plan replaces: GHL may refuse the new one. When it shows it, the next plan opens.
-        """
-        if held is None:
-            return desired
-        at_held = consent.on_record_at(held.email, held.phone, self._projector.on_record)
-        return replace(desired, blocked=consent.together(desired.blocked, at_held)) if at_held else desired
-
-    def _identity_diffs(
-        self, draft: _Draft, desired: DesiredContact, mapping: MappingRow, held: MirrorContact | None
-    ) -> tuple[FieldDiff, ...]:
-        """Standard fields that differ from the mirror and that a rule lets us write (design §2 "plan", safety S16)."""
-        acked = mapping.acked.get(Facet.IDENTITY.value, {})
-        fill_only = self._fills_only(desired, mapping)
-        empty = fillable(partial(getattr, held), acked) if held is not None and fill_only else frozenset[str]()
-        elsewhere = self._elsewhere(desired, mapping.ghl_id)
-        diffs: list[FieldDiff] = []
-        for spec in IDENTITY:
-            after = desired.identity.get(spec.name)
-            before = getattr(held, spec.name) if held is not None else None
-            if after is None or _same(before, after, exactly=held is not None and held.seen_by != "search"):
-                continue
-            if held is not None and acked.get(spec.name) == field_hash(self._keyring, spec.name, after):
-                draft.edited.append(Edited(phorest_id=desired.phorest_id, ghl_id=mapping.ghl_id, field=spec.name))
-                continue
-            if fill_only and spec.name not in empty:
-                continue
-            if spec.name in elsewhere:
-                other = elsewhere[spec.name].ghl_id
-                draft.reviews.append(Review(desired=desired, ghl_id=other, cause=ADDRESS, reason=_ELSEWHERE))
-                continue
-            diffs.append(
-                FieldDiff(spec.name, spec.facet, before, after, Rule.FILL_IF_EMPTY if fill_only else spec.rule)
-            )
-        return tuple(diffs)
-
-    def _custom_diffs(self, desired: DesiredContact, held: MirrorContact | None) -> list[FieldDiff]:
-        diffs: list[FieldDiff] = []
-        for spec in self._custom:
-            if spec.name not in desired.custom:
-                continue
-            after = desired.custom[spec.name]
-            field_id = self._held.field_ids.get(spec.name)
-            before = fields.canonical(spec, held.custom_fields.get(field_id)) if held is not None and field_id else None
-            if (before or CLEARED) != after:
-                diffs.append(FieldDiff(spec.name, spec.facet, before, after, spec.rule))
-        return diffs
-
-    def _fills_only(self, desired: DesiredContact, mapping: MappingRow) -> bool:
-        """Whether somebody else made the contact and nobody has reviewed it yet: what it holds stands (S14)."""
-        return mapping.adopted and self._decided.of(Kind.IDENTITY, desired.member_ids) is None
-
-    def _consent_diffs(
-        self, desired: DesiredContact, held: MirrorContact | None, *, may_open: bool = True
-    ) -> list[FieldDiff]:
-        """Channels to close and to open; on an adopted contact that nobody has reviewed consent only tightens (S14)."""
-        known = _consent_held(held)
-        closing = [
-            FieldDiff(channel.value, Facet.CONSENT, "open or unknown", BLOCKED, Rule.STRICTEST)
-            for channel in consent.to_tighten(desired.blocked, known)
-        ]
-        opening = [
-            FieldDiff(channel.value, Facet.CONSENT, BLOCKED, OPEN, Rule.REVERSED)
-            for channel in consent.to_open(desired.blocked, known)
-            if may_open
-        ]
-        return closing + opening
-
-    def _tag_diffs(
-        self, desired: DesiredContact, held: MirrorContact | None, acked: Mapping[str, Mapping[str, str]]
-    ) -> list[FieldDiff]:
-        """Tags to add that we never added, and to remove of those that we added. A person's removal stands (S16)."""
-        ours = acked.get(Facet.TAGS.value, {}).keys()
-        there = held.tags if held is not None else frozenset(ours)
-        removable = ours & _STATES if desired.keeps_tags else ours
-        return [
-            *(_tag(tag, PRESENT) for tag in sorted(desired.tags - there - ours)),
-            *(_tag(tag, ABSENT) for tag in sorted((removable & there) - desired.tags)),
-        ]
-
-    def _create_diffs(self, desired: DesiredContact) -> tuple[FieldDiff, ...]:
-        identity = [
-            FieldDiff(s.name, s.facet, None, desired.identity[s.name], s.rule)
-            for s in IDENTITY
-            if s.name in desired.identity
-        ]
-        custom = [
-            FieldDiff(spec.name, spec.facet, None, desired.custom[spec.name], spec.rule)
-            for spec in self._custom
-            if spec.name in desired.sent_custom
-        ]
-        channels = [
-            FieldDiff(c.value, Facet.CONSENT, None, BLOCKED if c in desired.blocked else OPEN, Rule.STRICTEST)
-            for c in consent.Channel
-        ]
-        return (*identity, *custom, *channels, *(_tag(tag, PRESENT) for tag in sorted(desired.tags)))
 
     # --- bookkeeping
 
@@ -435,26 +254,11 @@ class Planner:
         found = {
             contact.ghl_id: contact
             for address in desired.addresses
-            for contact in self._by_address.get(address, ())
+            for contact in self._held.by_address.get(address, ())
             if (contact.ghl_id, address) not in self._given_up
-            and not (self._held.duplicates and not self._is_free(contact))
+            and not (self._held.duplicates and not self._held.is_free(contact))
         }
         return list(found.values())
-
-    def _elsewhere(self, desired: DesiredContact, ghl_id: str) -> dict[str, MirrorContact]:
-        """Addresses of a household that a contact of nobody's holds, so that GHL would refuse them to the one of this id."""
-        if self._held.duplicates:
-            return {}
-        return {
-            name: contact
-            for name in (EMAIL.name, PHONE.name)
-            for contact in self._by_address.get(desired.identity.get(name, ""), ())
-            if contact.ghl_id != ghl_id and contact.ghl_id not in self._speaking
-        }
-
-    def _is_free(self, contact: MirrorContact) -> bool:
-        """Whether no client has the contact, nor ever had it before a merge."""
-        return contact.ghl_id not in self._speaking and contact.ghl_id not in self._held.former
 
     def _linked(self, desired: DesiredContact, mapping: MappingRow) -> bool:
         change = PlannedChange(Action.LINK, desired, mapping.ghl_id, (), "")
@@ -498,11 +302,6 @@ class Planner:
                 draft.settled[member.phorest_id] = outcome
 
 
-def field_hash(keyring: Keyring, name: str, value: str) -> str:
-    """The keyed hash under which a field's acknowledged value is kept."""
-    return keyring.digest("field", name, value)
-
-
 def _owners(households: Iterable[Household]) -> dict[str, set[str]]:
     """Who has which address."""
     found: dict[str, set[str]] = {}
@@ -531,15 +330,6 @@ def _named_like(household: Household, contact: MirrorContact) -> Person | None:
     return next(alike, None) if name else None
 
 
-def _tag(name: str, after: str) -> FieldDiff:
-    return FieldDiff(name, Facet.TAGS, ABSENT if after == PRESENT else PRESENT, after, Rule.ADDITIVE)
-
-
-def _consent_held(held: MirrorContact | None) -> Mapping[str, DndSetting] | None:
-    """What GHL holds of consent, or None for unknown; what a search showed of it is no ground for a decision (S10)."""
-    return None if held is None or held.seen_by == "search" else held.dnd_settings
-
-
 def _given_up(changes: Iterable[PlannedChange]) -> set[tuple[str, str]]:
     """(contact, address) pairs that updates of this plan replace. An address that is only no longer wanted stays there."""
     return {
@@ -549,28 +339,3 @@ def _given_up(changes: Iterable[PlannedChange]) -> set[tuple[str, str]]:
         for diff in change.diffs
         if diff.name in (EMAIL.name, PHONE.name) and diff.before is not None
     }
-
-
-def _same(before: str | None, after: str, *, exactly: bool) -> bool:
-    """Search answers may carry lower-cased names only, so a name seen there compares without case (facts/ghl-api §5.3)."""
-    return before == after if exactly else (before or "").casefold() == after.casefold()
-
-
-def _by_address(contacts: Iterable[MirrorContact]) -> dict[str, list[MirrorContact]]:
-    found: dict[str, list[MirrorContact]] = {}
-    for contact in contacts:
-        if contact.gone_at is None:
-            for address in (contact.email, contact.phone):
-                if address:
-                    found.setdefault(address, []).append(contact)
-    return found
-
-
-def _carrying(contacts: Iterable[MirrorContact], field_id: str | None) -> dict[str, list[MirrorContact]]:
-    """Contacts by the Phorest id that they carry."""
-    found: dict[str, list[MirrorContact]] = {}
-    for contact in contacts:
-        value = contact.custom_fields.get(field_id) if field_id and contact.gone_at is None else None
-        if value:
-            found.setdefault(str(value), []).append(contact)
-    return found

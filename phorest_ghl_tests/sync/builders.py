@@ -15,11 +15,13 @@ from phorest_ghl.ghl.fields import CUSTOM
 from phorest_ghl.ghl.models import DndSetting
 from phorest_ghl.sync.consent import OnRecord, settings
 from phorest_ghl.sync.decisions import Decisions
+from phorest_ghl.sync.differences import field_hash
+from phorest_ghl.sync.held import Held
 from phorest_ghl.sync.identity import households, people
 from phorest_ghl.sync.journal import MappingRow
 from phorest_ghl.sync.mirror import MirrorContact
 from phorest_ghl.sync.plan import Plan
-from phorest_ghl.sync.planner import Held, Planner, field_hash
+from phorest_ghl.sync.planner import Planner
 from phorest_ghl.sync.projection import DesiredContact, Projector
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import ClientRow, Names

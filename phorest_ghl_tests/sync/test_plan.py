@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from phorest_ghl.ghl.fields import GUARD_TAG, Facet, Rule
 from phorest_ghl.ghl.models import DndSetting
 from phorest_ghl.sync import consent
+from phorest_ghl.sync.held import Held
 from phorest_ghl.sync.identity import people
 from phorest_ghl.sync.journal import MappingRow
 from phorest_ghl.sync.mirror import MirrorContact
@@ -25,7 +26,6 @@ from phorest_ghl.sync.plan import (
     Plan,
     PlannedChange,
 )
-from phorest_ghl.sync.planner import Held
 from phorest_ghl.sync.projection import DesiredContact
 from phorest_ghl.sync.source import ClientRow
 from phorest_ghl_tests.sync.builders import AT, COUNTRIES, FIELD_IDS, client, desired, mapped, mirrored, plan_of, salons
