@@ -71,7 +71,9 @@ class GhlReader:
     def contact(self, contact_id: str, *, lane: Lane = Lane.CONTACTS) -> Contact:
         """A contact by id, never stale (`get-contact`). An ApiError of category GONE where it no longer exists."""
         answer = self._send("GET", "/contacts/{contactId}", "contacts", lane=lane, contactId=contact_id)
-        return Contact.model_validate(answer.json()["contact"])
+        contact = Contact.model_validate(answer.json()["contact"])
+        contact.asked_at = answer.asked_at
+        return contact
 
     def workflows(self) -> list[Workflow]:
         """The location's workflows; not paged (`get-workflow` of the vendor's workflows API; scope workflows.readonly)."""
@@ -135,6 +137,7 @@ class GhlReader:
         lane: Lane = Lane.CONTACTS,
         bulk: bool = False,
         repeatable: bool | None = None,
+        still: Callable[[], bool] | None = None,
         **ids: str,
     ) -> Answer:
         return self._session.send(
@@ -147,6 +150,7 @@ class GhlReader:
             lane=lane,
             bulk=bulk,
             repeatable=repeatable,
+            still=still,
         )
 
 
@@ -160,11 +164,18 @@ class GhlClient(GhlReader):
         return _acknowledged(answer)
 
     def update_contact(
-        self, contact_id: str, write: ContactWrite, *, lane: Lane = Lane.CONTACTS, repeatable: bool = True
+        self,
+        contact_id: str,
+        write: ContactWrite,
+        *,
+        lane: Lane = Lane.CONTACTS,
+        repeatable: bool = True,
+        still: Callable[[], bool] | None = None,
     ) -> Acknowledged:
         """Change the named members of a contact, the others stay (`update-contact`).
 
-        Where it is not `repeatable`, an answer that is lost is an UNKNOWN_OUTCOME.
+        Where it is not `repeatable`, an answer that is lost is an UNKNOWN_OUTCOME. `still` is asked when its turn in the
+        budget has come; NotSent is raised where it says no.
         """
         answer = self._send(
             "PUT",
@@ -173,6 +184,7 @@ class GhlClient(GhlReader):
             json=write.body(self._version),
             lane=lane,
             repeatable=repeatable,
+            still=still,
             contactId=contact_id,
         )
         return _acknowledged(answer)

@@ -100,6 +100,8 @@ class Contact(Answered):
     date_added: datetime | None = Field(default=None, alias="dateAdded")
     date_updated: datetime | None = Field(default=None, alias="dateUpdated")
     search_after: list[Any] | None = Field(default=None, alias="searchAfter")
+    asked_at: float | None = None
+    """When the request for it left, by this process's monotonic clock, seconds; of a read by id alone."""
 
     @field_validator("dnd_settings", mode="before")
     @classmethod

@@ -35,6 +35,8 @@ class Answer:
     api: str = "ghl"
     operation: str = "a call"
     parsed: object = field(default=NOT_PARSED, repr=False, compare=False)
+    asked_at: float = field(default=0.0, compare=False)
+    """When the request left, by this process's monotonic clock, seconds: the answer is no younger."""
 
     def json(self) -> Any:
         """The parsed body, or what its reader made of it.

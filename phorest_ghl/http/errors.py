@@ -153,6 +153,10 @@ def _rebuilt(state: dict[str, object]) -> ApiError:
     return error
 
 
+class NotSent(Exception):
+    """Nothing was sent: by the time the budget let the call through, its caller no longer wanted it."""
+
+
 # The vendors' own fixed phrases (facts/ghl-api §2.4, §3, §6, §10, §11.3; facts/phorest-api §5).
 _PUBLIC_WORDS = re.compile(
     r"[A-Z][A-Z0-9_]{2,60}(?:: [A-Z][A-Z0-9_]{2,60})?"

@@ -28,7 +28,7 @@ from phorest_ghl.http.answer import (
     vendor_date,
 )
 from phorest_ghl.http.budget import Budget, Lane
-from phorest_ghl.http.errors import Api, ApiError, Category, classify
+from phorest_ghl.http.errors import Api, ApiError, Category, NotSent, classify
 from phorest_ghl.http.rate_headers import window_of
 from phorest_ghl.http.retry import DamagedAnswerError, RetryPolicy
 
@@ -129,6 +129,7 @@ class ApiSession:
         bulk: bool = False,
         repeatable: bool | None = None,
         reader: Callable[[bytes], object] | None = None,
+        still: Callable[[], bool] | None = None,
     ) -> Answer:
         """Send a call, again where that is safe and useful, and return its successful answer.
 
@@ -145,9 +146,11 @@ class ApiSession:
             reader: makes `Answer.parsed` of the body in place of parsing it as JSON, so that a body which the caller
                 validates is not parsed twice; it raises ValueError for a body that it cannot read. Such a body is then
                 looked at as JSON all the same, and is the caller's to refuse where it is.
+            still: asked whenever a turn in the budget has come, right before sending: whether the call is still wanted.
 
         Raises:
             ApiError: of the category that says why, UNKNOWN_OUTCOME if a write may have happened all the same.
+            NotSent: `still` said no, so this attempt was not sent; one before it may have arrived if the call is repeatable.
         """
         method = method.upper()
         call = _Call(
@@ -161,6 +164,7 @@ class ApiSession:
             bulk=bulk,
             repeatable=method in _REPEATABLE if repeatable is None else repeatable,
             reader=reader,
+            still=still,
         )
         # The wait for the first turn is no failure, so it does not count against the time that repeats may take.
         self._take_turn(call)
@@ -186,6 +190,8 @@ class ApiSession:
             # The budget knows its key only; the caller wants to know what was not sent.
             spent.api, spent.operation = self._api, call.operation
             raise
+        if call.still is not None and not call.still():
+            raise NotSent(f"{call.operation} was not sent: what it was decided by is out of date.")
 
     def _attempt(self, call: "_Call", number: int) -> Answer:
         headers = {**call.headers, **self._auth()}
@@ -193,7 +199,7 @@ class ApiSession:
             headers["Content-Type"] = "application/json"
         with self._lock:
             self._requests += 1
-        started = time.perf_counter()
+        started, asked_at = time.perf_counter(), time.monotonic()
         try:
             response = self._http.request(
                 call.method, call.path, params=call.params, content=call.content, headers=headers
@@ -203,7 +209,7 @@ class ApiSession:
             self._log(call, number, started, failure=failure)
             raise failure from None  # the library's own message may quote what a server sent
         self._budget.observe(response.headers)
-        outcome = self._accepted(call, response) if response.is_success else self._refused(call, response)
+        outcome = self._accepted(call, response, asked_at) if response.is_success else self._refused(call, response)
         if isinstance(outcome, Answer):
             self._log(call, number, started, answer=outcome)
             return outcome
@@ -217,7 +223,7 @@ class ApiSession:
         detail = f": {error}" if unsent and str(error) else ""
         return ApiError(category, api=self._api, operation=call.operation, reason=f"{type(error).__name__}{detail}")
 
-    def _accepted(self, call: "_Call", response: httpx.Response) -> Answer | ApiError:
+    def _accepted(self, call: "_Call", response: httpx.Response, asked_at: float) -> Answer | ApiError:
         """The answer, or what is wrong with a body that cannot be used although the status says success."""
         kind = response.headers.get("content-type", "")
         parsed: object = NOT_PARSED
@@ -237,6 +243,7 @@ class ApiSession:
                 api=self._api,
                 operation=call.operation,
                 parsed=parsed,
+                asked_at=asked_at,
             )
         kind_of_error, category = (
             (DamagedAnswerError, Category.PROTOCOL) if call.repeatable else (ApiError, Category.UNKNOWN_OUTCOME)
@@ -310,6 +317,7 @@ class _Call:
     bulk: bool
     repeatable: bool
     reader: Callable[[bytes], object] | None
+    still: Callable[[], bool] | None
 
 
 def _read(content: bytes, content_type: str, reader: Callable[[bytes], object] | None) -> tuple[object, str | None]:

@@ -4,7 +4,7 @@ Belongs here: the PUT with its retry of consent alone, comparing an answer with 
 write it is (`contact_writer`, `contact_updater`), our tables (`keeper`).
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from threading import Lock
 
 from phorest_ghl.ghl.client import GhlClient
@@ -40,15 +40,17 @@ class ContactSender:
         write: ContactWrite,
         *,
         closing: Mapping[str, DndSetting] | None = None,
+        still: Callable[[], bool] | None = None,
     ) -> Acknowledged:
         """Send an update; if a mixed one is refused, its tightening is sent again alone, at once (S6).
 
         `closing` is that tightening, without what the update would have opened. An update that opens a channel is never
-        repeated blindly: by the time of the second one a person may have closed it (S10).
+        repeated blindly: by the time of the second one a person may have closed it (S10). `still` is asked right before the
+        update is sent; NotSent is raised where it says no.
         """
         opens = closing is not None and write.dnd_settings is not None and closing != write.dnd_settings
         try:
-            return self.client.update_contact(ghl_id, write, repeatable=not opens)
+            return self.client.update_contact(ghl_id, write, repeatable=not opens, still=still)
         except ApiError as error:
             alone = ContactWrite(dnd_settings=closing or write.dnd_settings)
             if write.dnd_settings and write != alone and error.category in (Category.INVALID, Category.DUPLICATE):

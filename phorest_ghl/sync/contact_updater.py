@@ -5,18 +5,19 @@ Belongs here: what is read before, which of the planned changes still hold, what
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet
 from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, DndSetting
-from phorest_ghl.http.errors import ApiError, Category
+from phorest_ghl.http.errors import ApiError, Category, NotSent
 from phorest_ghl.sync import consent, normalise
 from phorest_ghl.sync.consent import Channel
 from phorest_ghl.sync.contact_bodies import fill_if_empty, update_body
 from phorest_ghl.sync.contact_sender import ContactSender
 from phorest_ghl.sync.keeper import ADOPTION
-from phorest_ghl.sync.outcomes import Applied, Outcome, Rejected, Skipped, Unchanged
+from phorest_ghl.sync.outcomes import Applied, Deferred, Outcome, Rejected, Skipped, Unchanged
 from phorest_ghl.sync.plan import ADDRESS_TAKEN, GONE, Action, PlannedChange
 
 UNGUARDED = "the contact lacks the guard tag"
@@ -25,7 +26,10 @@ _UNGUARDED_REASON = (
 )
 _NO_LONGER = "the contact changed since the plan was made"
 _FRESH_S = 2.0
-"""How old the read may be by which a channel is opened, seconds (safety S10)."""
+"""How old the read may be by which a channel is opened when the opening is sent, seconds (safety S10)."""
+_TRIES = 4
+"""Reads that may grow too old in turn, on a budget that many share, before the opening waits for the next run."""
+_TOO_OLD = "the budget gave no turn while the read was fresh by which a channel is opened"
 _PERMANENT = "permanent dnd setting"  # what GHL says of a block that only it may lift (facts/ghl-api §10)
 
 
@@ -69,10 +73,18 @@ class ContactUpdater:
         return speaker in (household.primary.phorest_id, household.speaker)
 
     def _write(self, change: PlannedChange, *, again: bool = True) -> Outcome:
+        for _ in range(_TRIES):
+            try:
+                return self._sent(change, again=again)
+            except NotSent:  # a person may have closed meanwhile what this opens: read again
+                continue
+        return Deferred(_TOO_OLD)
+
+    def _sent(self, change: PlannedChange, *, again: bool) -> Outcome:
         desired, ghl_id = change.desired, str(change.ghl_id)
         settings: Mapping[str, DndSetting] | None = None
         held: Contact | None = None
-        read_at = time.monotonic()
+        still: Callable[[], bool] | None = None
         try:
             if change.read_first:
                 held = self._client.contact(ghl_id)
@@ -80,10 +92,9 @@ class ContactUpdater:
                 change, settings, instead = self._decided(change, held)
                 if instead is not None:
                     return instead
-                if change.opens and time.monotonic() - read_at > _FRESH_S:
-                    return self._write(change, again=again)  # a person may have closed it meanwhile (S10)
+                still = partial(_is_fresh, held) if change.opens else None
             body = update_body(change, settings, self._keeper.field_ids)
-            answer = self._sender.put(desired, ghl_id, body, closing=self._closing(change, held))
+            answer = self._sender.put(desired, ghl_id, body, closing=self._closing(change, held), still=still)
         except ApiError as error:
             if error.category is Category.GONE:
                 self._keeper.gone(desired, ghl_id, instead=self._sender.holders(desired))
@@ -205,6 +216,11 @@ class ContactUpdater:
         restored = consent.tightened(back, {**(after.dnd_settings or {}), **{name: sent[name] for name in lost}})
         answer = self._sender.put(change.desired, ghl_id, ContactWrite(dnd_settings=restored))
         self._keeper.seen(*self._sender.compared(change.desired, answer, restored))
+
+
+def _is_fresh(held: Contact) -> bool:
+    """Whether a read by id is young enough to open a channel by (safety S10). One of unknown age is not."""
+    return held.asked_at is not None and time.monotonic() - held.asked_at <= _FRESH_S
 
 
 def _still_the_same_person(change: PlannedChange, held: Contact) -> bool:

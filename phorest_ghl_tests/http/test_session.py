@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from phorest_ghl.http.answer import Answer
 from phorest_ghl.http.budget import Lane, UnlimitedBudget
-from phorest_ghl.http.errors import ApiError, Category
+from phorest_ghl.http.errors import ApiError, Category, NotSent
 from phorest_ghl.http.retry import RetryPolicy
 from phorest_ghl.http.session import ApiSession
 from phorest_ghl_tests.http.wire import Clock, NotingBudget, Script, no, ok, policy, session
@@ -160,6 +160,16 @@ def test_every_attempt_takes_a_turn_in_its_lane_and_is_counted() -> None:
     assert budget.turns == [(Lane.REPAIR, True)] * 3
     assert http.requests == 3
     assert len(budget.headers) == 3
+
+
+def test_nothing_is_sent_when_the_caller_no_longer_wants_it_once_its_turn_has_come() -> None:
+    budget, script = NotingBudget(), Script(no(429), ok())
+    http = session(script, budget=budget)
+    wanted = iter([True, False])
+    with pytest.raises(NotSent, match="PUT /x was not sent"):
+        http.send("PUT", "/x", operation="PUT /x", json={}, still=lambda: next(wanted))
+    assert len(budget.turns) == 2
+    assert http.requests == 1
 
 
 def test_a_429_pauses_everybody_for_what_the_vendor_says_or_one_window() -> None:

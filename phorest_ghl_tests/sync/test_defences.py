@@ -3,9 +3,7 @@
 Belongs here: a defence that takes several parts of a run to hold. Does not: what one pure function decides.
 """
 
-import time
 from collections.abc import Iterator, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -303,21 +301,22 @@ def test_s10_an_opening_that_was_decided_by_a_read_too_old_is_decided_again(
 
     def late(self: GhlClient, contact_id: str, **more: Any) -> Contact:
         read = honest(self, contact_id, **more)
-        if not slept:  # the process stands still, and meanwhile the client unsubscribes
+        if not slept:  # no turn in the budget comes for a while, and meanwhile the client unsubscribes
             slept.append(contact_updater._FRESH_S + 0.5)
+            assert read.asked_at is not None
+            read.asked_at -= slept[0]
             block = {"channels": {"Email": "active"}, "message": "unsubscribed"}
             rig.sandbox.control("POST", f"/ghl/contacts/{contact_id}/dnd", block)
         return read
 
     monkeypatch.setattr(GhlClient, "contact", late)
-    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(slept))
-    monkeypatch.setattr(contact_updater, "time", clock)
     opened: list[object] = []
     update = GhlClient.update_contact
 
     def noted(self: GhlClient, contact_id: str, write: Any, **more: Any) -> Any:
+        answer = update(self, contact_id, write, **more)
         opened.append(not (write.dnd_settings or {})["Email"].blocked)
-        return update(self, contact_id, write, **more)
+        return answer
 
     monkeypatch.setattr(GhlClient, "update_contact", noted)
     rig.apply()
@@ -326,6 +325,21 @@ def test_s10_an_opening_that_was_decided_by_a_read_too_old_is_decided_again(
     assert "Email" in blocked_channels(contact_by_id(rig, ghl_id))
     causes = rig.rows("select cause from suppressions where source_id = :id and channel = 'Email'", id=ghl_id)
     assert [row["cause"] for row in causes] == ["GHL"]
+
+
+def test_s10_an_opening_that_never_gets_its_turn_in_time_waits_for_the_next_run(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = willing(rig, **REFUSED)
+    rig.run()
+    rig.edit_client(client["clientId"], emailMarketingConsent=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(contact_updater, "_FRESH_S", -1.0)
+        result = rig.run()
+    assert result.outcomes["deferred"] == 1
+    assert "Email" in blocked_channels(rig.contact_of(client["clientId"]))
+    rig.run()
+    assert "Email" not in blocked_channels(rig.contact_of(client["clientId"]))
 
 
 def test_s10_an_update_that_opens_a_channel_is_not_repeated_when_its_answer_is_lost(rig: Rig) -> None:
