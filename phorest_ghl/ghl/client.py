@@ -10,17 +10,19 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from phorest_ghl.ghl import answers
 from phorest_ghl.ghl.bulk_tags import BulkTags, bulk_body, read_bulk
 from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, CustomField, Location, Workflow
 from phorest_ghl.ghl.versions import ApiVersion, Module
 from phorest_ghl.http.budget import Lane
+from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.http.paging import iterate_cursor
 from phorest_ghl.http.session import Answer, ApiSession
 
 PAGE_LIMIT = 500
 """The most that a contact search answers at once (§7.1)."""
 
-_contacts = TypeAdapter(list[Contact])
+_field = TypeAdapter(CustomField)
 _fields = TypeAdapter(list[CustomField])
 _workflows = TypeAdapter(list[Workflow])
 
@@ -51,7 +53,7 @@ class GhlReader:
     def location(self) -> Location:
         """The location, with its duplicate settings (`get-location`)."""
         answer = self._send("GET", "/locations/{locationId}", "locations", locationId=self.location_id)
-        return Location.from_answer(answer.json()["location"], date=answer.date)
+        return answers.location(answer)
 
     def now(self) -> datetime | None:
         """GHL's clock, from a cheap answer's `Date` header (aware UTC); None where it does not say."""
@@ -66,19 +68,19 @@ class GhlReader:
             params={"model": "contact"},
             locationId=self.location_id,
         )
-        return _fields.validate_python(answer.json()["customFields"])
+        return answers.typed(_fields, answer, "customFields")
 
     def contact(self, contact_id: str, *, lane: Lane = Lane.CONTACTS) -> Contact:
         """A contact by id, never stale (`get-contact`). An ApiError of category GONE where it no longer exists."""
         answer = self._send("GET", "/contacts/{contactId}", "contacts", lane=lane, contactId=contact_id)
-        contact = Contact.model_validate(answer.json()["contact"])
+        contact = answers.contact(answer)
         contact.asked_at = answer.asked_at
         return contact
 
     def workflows(self) -> list[Workflow]:
         """The location's workflows; not paged (`get-workflow` of the vendor's workflows API; scope workflows.readonly)."""
         answer = self._send("GET", "/workflows/", "workflows", params={"locationId": self.location_id})
-        return _workflows.validate_python(answer.json()["workflows"])
+        return answers.typed(_workflows, answer, "workflows")
 
     def all_contacts(self) -> Iterator[list[Contact]]:
         """Every contact of the location, a page at a time. Search lags behind writes by seconds (§7.1)."""
@@ -92,8 +94,8 @@ class GhlReader:
             if after is not None:
                 body["searchAfter"] = after
             answer = self._send("POST", "/contacts/search", "contacts", json=body, lane=lane, repeatable=True)
-            found = _contacts.validate_python(answer.json()["contacts"])
-            return found, found[-1].search_after if len(found) == PAGE_LIMIT else None
+            found, listed = answers.contacts(answer)
+            return found, _next_page(answer, found) if listed == PAGE_LIMIT else None
 
         return iterate_cursor(fetch)
 
@@ -123,8 +125,7 @@ class GhlReader:
         answer = self._send(
             "GET", "/contacts/search/duplicate", "contacts", params={k: v for k, v in params.items() if v is not None}
         )
-        found = answer.json().get("contact")
-        return Contact.model_validate(found) if found else None
+        return answers.contact(answer) if answer.json().get("contact") else None
 
     def _send(
         self,
@@ -232,8 +233,17 @@ class GhlClient(GhlReader):
             json={**body, "options": list(options)} if options else body,
             locationId=self.location_id,
         )
-        return CustomField.model_validate(answer.json()["customField"])
+        return answers.typed(_field, answer, "customField")
 
 
 def _acknowledged(answer: Answer) -> Acknowledged:
-    return Acknowledged(Contact.model_validate(answer.json()["contact"]), answer.date)
+    return Acknowledged(answers.contact(answer, wrote=answer.operation.startswith("POST")), answer.date)
+
+
+def _next_page(answer: Answer, found: Sequence[Contact]) -> list[Any]:
+    """Where the page after a full one begins. Raises ApiError PROTOCOL: without it the rest would be lost in silence."""
+    after = found[-1].search_after if found else None
+    if after is None:
+        reason = "but its last contact does not say where the next page begins"
+        raise ApiError(Category.PROTOCOL, api="ghl", operation=answer.operation, status=answer.status, reason=reason)
+    return after

@@ -116,8 +116,9 @@ class Contact(Answered):
     def _values(cls, value: object) -> object:
         if not isinstance(value, list):
             return value or {}
-        items = [_CustomValue.model_validate(item) for item in cast("list[object]", value)]
-        return {item.id: item.held for item in items}
+        items = (cast("dict[str, object]", item) for item in cast("list[object]", value) if isinstance(item, dict))
+        read = [_CustomValue.model_validate(item) for item in items if item.get("id")]
+        return {item.id: item.held for item in read}
 
     @field_validator("tags", mode="before")
     @classmethod
