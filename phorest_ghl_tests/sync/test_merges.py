@@ -9,6 +9,7 @@ import pytest
 
 from phorest_ghl.ghl.fields import MERGED_TAG
 from phorest_ghl.sync.keeper import Keeper
+from phorest_ghl.sync.plan import ADDRESS
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.rig import Rig, Row, installation
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels
@@ -106,6 +107,23 @@ def test_a_winner_without_a_contact_takes_the_losers_over(salon: Rig) -> None:
     after = salon.contact_of(winner)
     assert (after["id"], after["firstName"], after["lastName"]) == (before["id"], "Winner", "Takes All")
     assert on_contact(salon, loser, winner) == {loser: (before["id"], "secondary"), winner: (before["id"], "primary")}
+    assert salon.plan().changes == ()
+
+
+def test_an_address_that_the_closed_contact_still_holds_waits_for_a_person_and_holds_nothing_else_up(salon: Rig) -> None:
+    """A person merges the two in GHL: it refuses the address to the winner's contact as long as the other one has it."""
+    loser, winner = people(salon)
+    salon.run()
+    stays = salon.contact_of(winner)
+    merge(salon, loser, winner)
+    salon.run()
+    salon.edit_client(winner, email="one0@example.com", firstName="Sadhbh")
+    salon.run()
+    after = contact(salon, stays["id"])
+    assert (after["email"], after["firstName"]) == ("one1@example.com", "Sadhbh")
+    assert salon.rows("select cause, phorest_id from work_items where state = 'open'") == [
+        {"cause": ADDRESS, "phorest_id": winner}
+    ]
     assert salon.plan().changes == ()
 
 
