@@ -79,8 +79,8 @@ class Ledger:
                      where location_id = :location_id and entity_type = :entity_type and removed_at is null{only}
                      order by phorest_id"""),
             {**self._key, "phorest_ids": list(phorest_ids or ())},
-        )
-        return {row.phorest_id: MappingRow(*row) for row in rows}
+        ).all()
+        return {row[0]: MappingRow(*row) for row in rows}
 
     def has_mappings(self, connection: Connection) -> bool:
         """Whether any record of the entity was ever mapped in the location."""
