@@ -271,7 +271,8 @@ class Planner:
         )
 
     def _was_refused(self, desired: DesiredContact) -> bool:
-        return self._held.refused.get(desired.phorest_id) == desired.source_hash
+        refused = self._held.refused.get(desired.phorest_id)
+        return refused is not None and refused == desired.source_hash
 
     def _to_guard(self, changes: Iterable[PlannedChange]) -> tuple[str, ...]:
         """Present contacts that are about to be written to and are not known to carry the guard tag (S1)."""
