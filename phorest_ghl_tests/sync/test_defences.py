@@ -245,6 +245,11 @@ def test_a_value_of_any_shape_in_a_field_of_ours_has_a_comparable_form(odd: obje
         assert isinstance(fields.canonical(spec, odd), str)
 
 
+@pytest.mark.parametrize("zero", ["-0.00", "-0", -0.0, "0.00", 0])
+def test_a_zero_is_the_same_zero_whatever_its_sign_and_its_decimals(zero: object) -> None:
+    assert fields.canonical(fields.CREDIT_BALANCE, zero) == "0"
+
+
 @pytest.mark.parametrize(
     "odd",
     [
