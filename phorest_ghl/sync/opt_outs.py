@@ -115,11 +115,7 @@ def _note(connection: Connection, ledger: Ledger) -> None:
 def _asked(connection: Connection, ledger: Ledger, until: datetime) -> None:
     """Everything up to here has been asked for; if that was not possible before, it is again."""
     mirror.note_poll(connection, ledger.location_id, until)
-    connection.execute(
-        text("""update audit_findings set resolved_at = now()
-                where location_id = :location_id and entity_type = :entity_type and kind = :kind and resolved_at is null"""),
-        {"location_id": ledger.location_id, "entity_type": ledger.entity_type, "kind": NOT_POLLED},
-    )
+    ledger.resolve_everywhere(connection, NOT_POLLED)
 
 
 def _news(connection: Connection, location_id: str, page: list[Contact]) -> list[tuple[Contact, bool]]:

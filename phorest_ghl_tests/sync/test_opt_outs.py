@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from phorest_ghl.ghl.models import ContactWrite
+from phorest_ghl.sync.keeper import UNMARKED
 from phorest_ghl.sync.opt_outs import NOT_POLLED
 from phorest_ghl_tests.sync.rig import LAG_S, Rig, Row
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels, willing
@@ -102,3 +104,26 @@ def test_s10_an_address_that_a_person_edited_on_a_blocked_contact_is_seen_and_on
     rig.plan()
     assert rig.requests("POST", "/contacts/search") == 1
     assert rig.requests("GET", "/contacts/{contactId}") == 0
+
+
+def test_s7_a_location_that_drops_the_text_of_our_blocks_is_told_so_until_it_keeps_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = willing(rig, smsMarketingConsent=False)
+    body = ContactWrite.body
+
+    def without_text(self: ContactWrite, *given: object, **more: object) -> dict[str, object]:
+        sent = body(self, *given, **more)  # type: ignore[arg-type]
+        settings = sent.get("dndSettings") or {}
+        return {**sent, "dndSettings": {name: {"status": held["status"]} for name, held in settings.items()}}
+
+    def found() -> list[Row]:
+        return rig.rows("select resolved_at is null as open from audit_findings where kind = :kind", kind=UNMARKED)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ContactWrite, "body", without_text)
+        rig.run()
+    assert [row["open"] for row in found()] == [True]
+    rig.edit_client(client["clientId"], emailMarketingConsent=False)
+    rig.run()
+    assert [row["open"] for row in found()] == [False]
