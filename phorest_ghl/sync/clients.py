@@ -23,8 +23,10 @@ from phorest_ghl.sync.apply import Applier
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.decisions import Kind
 from phorest_ghl.sync.edits import note_edits
+from phorest_ghl.sync.facts.diary import Moment
+from phorest_ghl.sync.facts.loading import load_facts
 from phorest_ghl.sync.held import Held
-from phorest_ghl.sync.identity import Person, households, people
+from phorest_ghl.sync.identity import Person, households, people, winners
 from phorest_ghl.sync.journal import Intent, Ledger
 from phorest_ghl.sync.keeper import REJECTED, Keeper
 from phorest_ghl.sync.lookup import SEARCH_LAG_S, find_ours
@@ -51,10 +53,11 @@ class NotConfirmed(Exception):
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a plan needs to know of the location."""
+    """What a plan needs to know of the location. `now` is the vendor's time, by which it is decided what today is."""
 
     location: LocationState
     field_ids: dict[str, str]
+    now: datetime
 
     @property
     def duplicates(self) -> bool:
@@ -115,7 +118,8 @@ class ClientsSync:
             )
         # The first run reads the consent of each contact that it takes over; the next one asks for all that are blocked.
         since = None if present else self._poll(location, state.polled_at)
-        prepared = Prepared(replace(state, polled_at=since), dict(field_ids))
+        now = location.date or datetime.now(UTC)
+        prepared = Prepared(replace(state, polled_at=since), dict(field_ids), now)
         self._settle_unwanted(prepared)
         return prepared
 
@@ -262,7 +266,14 @@ class ClientsSync:
             duplicates=prepared.duplicates,
             quiet=prepared.location.quiet,
         )
-        projector = Projector(self._keyring, names, self._rules, step.on_record)
+        at = Moment(
+            now=prepared.now,
+            names=names,
+            winners=winners(clients),
+            rules=self._rules.facets,
+        )
+        facts = load_facts(connection, clients, at, live_at=prepared.location.live_at)
+        projector = Projector(self._keyring, names, self._rules, step.on_record, facts)
         plan = Planner(held, projector, self._keyring, decided=decided).plan(
             households(found, held.anchors(found), group=not held.duplicates, gone=held.gone)
         )

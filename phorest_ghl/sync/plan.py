@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from phorest_ghl.ghl.bulk_tags import BULK_LIMIT
-from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet, Rule
+from phorest_ghl.ghl.fields import EMAIL, PHONE, VALUE_FACETS, Facet, Rule
 from phorest_ghl.sync.consent import Channel
 from phorest_ghl.sync.consent_step import Step
 from phorest_ghl.sync.decisions import Decisions
@@ -94,7 +94,7 @@ class PlannedChange:
     @property
     def clears(self) -> bool:
         """Whether it empties a field of ours: that is read back, for GHL's clearing is not documented (S18)."""
-        return any(diff.facet is Facet.IDENTITY and diff.after == "" for diff in self.diffs)
+        return any(diff.facet in VALUE_FACETS and diff.after == "" for diff in self.diffs)
 
     @property
     def read_backs(self) -> int:

@@ -7,7 +7,7 @@ Belongs here: the shape of the document (design §10) and its table of changes i
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from phorest_ghl.ghl.fields import PERSONAL, Facet
+from phorest_ghl.ghl.fields import PERSONAL, VALUE_FACETS
 from phorest_ghl.http.budget import Limits
 from phorest_ghl.http.redaction import mask
 from phorest_ghl.sync import plan_summary
@@ -59,7 +59,7 @@ def guards(location: LocationState) -> list[str]:
 
 def shown(diff: FieldDiff, *, values: bool) -> tuple[str, str]:
     """Before and after of a field, masked but for what is no personal value: a consent status, a tag, an id."""
-    if values or diff.facet is not Facet.IDENTITY or diff.name not in PERSONAL:
+    if values or diff.facet not in VALUE_FACETS or diff.name not in PERSONAL:
         return diff.before or "", diff.after
     return mask(diff.before) if diff.before else "", mask(diff.after)
 
