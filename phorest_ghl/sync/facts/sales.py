@@ -52,7 +52,6 @@ from sales s left join phorest_branches b on b.phorest_id = s.branch_id
 where purchased_date <= (cast(:now as timestamptz) at time zone zone)::date
       and purchased_date > (cast(:now as timestamptz) at time zone zone)::date - interval '12 months'
 group by client, currency
-order by client, currency collate "C"
 """  # noqa: S608 - names of ours
 
 
@@ -76,7 +75,7 @@ def spend(connection: Connection, at: Moment) -> Mapping[str, Mapping[str, Decim
     found: dict[str, dict[str, Decimal]] = {}
     for client, currency, spent in connection.execute(text(_SPENT), {**_parameters(at), "now": at.now}):
         found.setdefault(client, {})[currency] = spent
-    return found
+    return {client: dict(sorted(sums.items())) for client, sums in found.items()}
 
 
 def _parameters(at: Moment) -> dict[str, object]:
