@@ -31,6 +31,7 @@ from phorest_ghl.phorest.watched import Seen, WatchedClient
 from phorest_ghl.settings import Settings, SettingsError, kept_days, listed, tiers
 from phorest_ghl.sync.clients import ClientsSync
 from phorest_ghl.sync.lookup import SEARCH_LAG_S
+from phorest_ghl.sync.parts import Part
 from phorest_ghl.sync.rules import FacetRules, Rules
 
 DATABASE = "phorest_ghl"
@@ -146,11 +147,16 @@ class Runtime:
         """Raises SettingsError where the key is missing or unusable."""
         return keyring(self.settings)
 
-    def clients_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> ClientsSync:
-        """A run of clients for the location; only a `writing` one can apply. Raises SettingsError."""
+    def clients_sync(
+        self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S, part: Part | None = None
+    ) -> ClientsSync:
+        """A run of clients, or of a part of their contacts, for the location; only a `writing` one can apply.
+
+        Raises SettingsError.
+        """
         client = self.ghl() if writing else self.ghl_reader()
         return ClientsSync(
-            self.engine, client, self.keyring(), batch_id=batch_id, rules=rules(self.settings), lag_s=lag_s
+            self.engine, client, self.keyring(), batch_id=batch_id, rules=rules(self.settings), lag_s=lag_s, part=part
         )
 
     def phorest(self, seen: Seen | None = None) -> PhorestClient:

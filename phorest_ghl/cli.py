@@ -27,6 +27,7 @@ app.add_typer(review_app, name="review")
 _TAKES_IDS = {"ignore_unknown_options": True}
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
+NoImport = Annotated[bool, typer.Option("--no-import", help="Work on what was last imported; ask Phorest nothing.")]
 _ENTITIES = ("clients",)
 Entity = Annotated[str, typer.Argument(help=f"What to sync: {', '.join(_ENTITIES)}.")]
 
@@ -74,13 +75,14 @@ def init(
 def plan(
     entity: Entity = "clients",
     values: Annotated[bool, typer.Option(help="Show the values, which are personal, instead of masks.")] = False,
+    no_import: NoImport = False,
     as_json: Json = False,
 ) -> None:
     """Show what would be written to GHL, field by field, and write nothing."""
     from phorest_ghl.commands.sync import plan as command  # noqa: PLC0415 - commands load only what they need
 
     _known(entity)
-    _leave(lambda: command(_settings(), Out(as_json=as_json), values=values))
+    _leave(lambda: command(_settings(), Out(as_json=as_json), values=values, do_import=not no_import))
 
 
 @app.command()
@@ -97,6 +99,11 @@ def sync(
         bool, typer.Option("--adopt-fields", help="Take over custom fields named Phorest … that were not made here.")
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="Read everything from Phorest, not only what changed.")] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="Make at most so many changes; the rest waits for the next run."),
+    ] = None,
+    no_import: NoImport = False,
     as_json: Json = False,
 ) -> None:
     """Import from Phorest, plan, and write to GHL."""
@@ -110,6 +117,8 @@ def sync(
             workflows_paused=workflows_paused,
             adopt_fields=adopt_fields,
             full=full,
+            limit=limit,
+            do_import=not no_import,
         )
     )
 

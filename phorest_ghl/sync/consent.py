@@ -70,15 +70,12 @@ def blocks(household: Household, on_record: OnRecord, policy: Policy) -> dict[Ch
     """The blocked channels of a household's contact, with their causes. Call and WhatsApp follow SMS (S8)."""
     found: dict[Channel, tuple[str, ...]] = {}
     primary = household.primary
-    merged = winners(p.client for p in (*household.members, *household.kin))
+    everyone = (*household.members, *household.kin)
+    merged = winners(p.client for p in everyone) if any(p.client.merged_to for p in everyone) else dict[str, str]()
     for channels, address, attribute in ((BY_EMAIL, primary.email, "email"), (BY_PHONE, primary.phone, "phone")):
         holders: Iterable[Person] = household.members
         if address is not None:
-            holders = [
-                p
-                for p in (*household.members, *household.kin)
-                if address in (getattr(p, attribute), getattr(p, f"dropped_{attribute}"))
-            ]
+            holders = [p for p in everyone if address in (getattr(p, attribute), getattr(p, f"dropped_{attribute}"))]
         present = {
             cause
             for p in holders

@@ -263,6 +263,7 @@ class Keeper:
         if not whole:
             refused = self.ledger.refused(connection, REJECTED, [desired.phorest_id])
             whole = refused.get(desired.phorest_id) != desired.source_hash
+        whole = whole and not change.partial
         self._resolve(connection, desired.member_ids, *(cause for cause in CAUSES if whole or cause != REJECTED))
         self._use_up(connection, change)
         if change.action is Action.UPDATE:
@@ -349,7 +350,7 @@ class Keeper:
             primary=primary,
             secondaries=[item for item in change.mapped_ids if item != primary],
             acked=acked,
-            source_hash=change.desired.source_hash,
+            source_hash=None if change.partial else change.desired.source_hash,
             projection_version=PROJECTION_VERSION,
             adopted=change.action is Action.ADOPT,
         )
