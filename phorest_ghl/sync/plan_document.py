@@ -15,16 +15,18 @@ from phorest_ghl.sync.mirror import LocationState
 from phorest_ghl.sync.plan import FieldDiff, Plan, PlannedChange
 
 
-def document(plan: Plan, limits: Limits, stops: Sequence[str], *, values: bool = False) -> dict[str, Any]:
+def document(
+    plan: Plan, limits: Limits, stops: Sequence[str], *, values: bool = False, entity: str = "clients"
+) -> dict[str, Any]:
     """The plan as JSON: `minutes` at the location's budget, `days` by its daily quota, `changes` with every field.
 
-    `stops` says what would stop an apply (`guards`).
+    `entity` is what a command calls what was planned; `stops` says what would stop an apply (`guards`).
     """
     calls = plan_summary.requests(plan)
     pace = plan_summary.pace(calls.total, limits)
     silenced = plan_summary.silenced(plan)
     return {
-        "entities": {"clients": {"items": plan.total, **plan.counts(), "reviews": len(plan.reviews)}},
+        "entities": {entity: {"items": plan.total, **plan.counts(), "reviews": len(plan.reviews)}},
         "requests": calls.total,
         "requests_by_kind": vars(calls),
         "minutes": pace.minutes,
