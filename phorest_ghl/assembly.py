@@ -18,6 +18,7 @@ from phorest_ghl.db.engine import dagster_url, make_engine, require_supported_ve
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.migrate import upgrade
 from phorest_ghl.ghl.client import GhlClient, GhlReader, private_token
+from phorest_ghl.ghl.fields import Facet
 from phorest_ghl.ghl.versions import ApiVersion
 from phorest_ghl.http.budget import Budget, Limits, UnlimitedBudget
 from phorest_ghl.http.budget_postgres import PostgresBudget
@@ -27,10 +28,11 @@ from phorest_ghl.phorest.client import PhorestClient, basic_auth
 from phorest_ghl.phorest.importer import Importer
 from phorest_ghl.phorest.retention import Retention
 from phorest_ghl.phorest.watched import Seen, WatchedClient
-from phorest_ghl.settings import Settings, SettingsError, kept_days
+from phorest_ghl.settings import Settings, SettingsError, kept_days, listed, tiers
 from phorest_ghl.sync.clients import ClientsSync
 from phorest_ghl.sync.lookup import SEARCH_LAG_S
-from phorest_ghl.sync.rules import Rules
+from phorest_ghl.sync.parts import Part
+from phorest_ghl.sync.rules import FacetRules, Rules
 
 DATABASE = "phorest_ghl"
 DAGSTER_DATABASE = "dagster"
@@ -81,6 +83,29 @@ def rules(settings: Settings) -> Rules:
         without_contact_point=settings.sync_without_contact_point,
         junk_above=settings.shared_address_limit,
         opt_ins_at_once=settings.opt_ins_at_once,
+        facets=facet_rules(settings),
+    )
+
+
+def facet_rules(settings: Settings) -> FacetRules:
+    """What the salon has decided about points, visits, bookings and products."""
+    switches = {
+        Facet.LOYALTY: settings.sync_loyalty,
+        Facet.VISITS: settings.sync_visits,
+        Facet.BOOKINGS: settings.sync_online_bookings,
+        Facet.PRODUCTS: settings.sync_product_tags,
+    }
+    return FacetRules(
+        on=frozenset(facet for facet, on in switches.items() if on),
+        spend=settings.sync_spend,
+        tiers=tiers(settings.loyalty_tiers),
+        rebook_days=settings.rebook_default_days,
+        no_show_names=listed(settings.no_show_names),
+        marker_names=listed(settings.marker_services),
+        excluded_categories=listed(settings.sync_excluded_categories),
+        excluded_services=listed(settings.sync_excluded_services),
+        excluded_products=listed(settings.sync_excluded_products),
+        before_go_live=settings.product_tags_before_go_live,
     )
 
 
@@ -122,11 +147,16 @@ class Runtime:
         """Raises SettingsError where the key is missing or unusable."""
         return keyring(self.settings)
 
-    def clients_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> ClientsSync:
-        """A run of clients for the location; only a `writing` one can apply. Raises SettingsError."""
+    def clients_sync(
+        self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S, part: Part | None = None
+    ) -> ClientsSync:
+        """A run of clients, or of a part of their contacts, for the location; only a `writing` one can apply.
+
+        Raises SettingsError.
+        """
         client = self.ghl() if writing else self.ghl_reader()
         return ClientsSync(
-            self.engine, client, self.keyring(), batch_id=batch_id, rules=rules(self.settings), lag_s=lag_s
+            self.engine, client, self.keyring(), batch_id=batch_id, rules=rules(self.settings), lag_s=lag_s, part=part
         )
 
     def phorest(self, seen: Seen | None = None) -> PhorestClient:

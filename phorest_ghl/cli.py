@@ -28,7 +28,7 @@ _TAKES_IDS = {"ignore_unknown_options": True}
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 NoImport = Annotated[bool, typer.Option("--no-import", help="Work on what was last imported; ask Phorest nothing.")]
-_ENTITIES = ("clients",)
+_ENTITIES = ("clients", "loyalty", "bookings", "products")
 Entity = Annotated[str, typer.Argument(help=f"What to sync: {', '.join(_ENTITIES)}.")]
 
 
@@ -82,7 +82,7 @@ def plan(
     from phorest_ghl.commands.sync import plan as command  # noqa: PLC0415 - commands load only what they need
 
     _known(entity)
-    _leave(lambda: command(_settings(), Out(as_json=as_json), values=values, do_import=not no_import))
+    _leave(lambda: command(_settings(), Out(as_json=as_json), entity=entity, values=values, do_import=not no_import))
 
 
 @app.command()
@@ -114,6 +114,7 @@ def sync(
         lambda: command(
             _settings(),
             Out(as_json=as_json),
+            entity=entity,
             workflows_paused=workflows_paused,
             adopt_fields=adopt_fields,
             full=full,

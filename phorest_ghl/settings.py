@@ -146,6 +146,72 @@ class Settings(BaseModel):
     opt_ins_at_once: Annotated[int, Field(ge=0)] = _setting(
         "Salon", "Opt-ins in one run above which none is believed until a person has looked", example="50", default=50
     )
+    sync_loyalty: bool = _setting(
+        "Salon", "Whether loyalty points, card and tier go to GHL, and a tag of the tier", example="yes", default=True
+    )
+    sync_visits: bool = _setting(
+        "Salon",
+        "Whether visits go to GHL: the last and the next one, services, stylists, counts, when the next one is due",
+        example="yes",
+        default=True,
+    )
+    sync_spend: bool = _setting(
+        "Salon",
+        "Whether what a client spent in twelve months goes to GHL, with the visits",
+        example="yes",
+        default=True,
+    )
+    sync_online_bookings: bool = _setting(
+        "Salon", "Whether online bookings go to GHL, and a tag of who made one", example="yes", default=True
+    )
+    sync_product_tags: bool = _setting(
+        "Salon", "Whether who bought a product gets its tag in GHL", example="yes", default=True
+    )
+    product_tags_before_go_live: bool = _setting(
+        "Salon",
+        "Whether what was bought before go-live makes tags too; that may be years, and a workflow may start on each",
+        example="no",
+        default=False,
+    )
+    loyalty_tiers: str = _setting(
+        "Salon",
+        "Tiers and the points from which on a client is in each; one of 0 has everybody with a card",
+        example="gold=1000, silver=500, bronze=100, member=0",
+        default="gold=1000, silver=500, bronze=100, member=0",
+    )
+    rebook_default_days: Annotated[int, Field(ge=1, le=1000)] = _setting(
+        "Salon",
+        "Days from a visit to the next where a client has fewer than three visits of the kind to tell",
+        example="42",
+        default=42,
+    )
+    no_show_names: str = _setting(
+        "Salon",
+        "Services, or columns of the diary, by which the staff marks in Phorest that a client did not come; commas between",
+        example="No show",
+        default="No show",
+    )
+    marker_services: str = _setting(
+        "Salon",
+        "Services in Phorest that are no visit; commas between",
+        example="Late cancellation fee, Storno",
+        default="Late cancellation fee, Storno",
+    )
+    sync_excluded_categories: str = _setting(
+        "Salon", "Client categories that make no tag in GHL; commas between", example="Skin clinic", default=""
+    )
+    sync_excluded_services: str = _setting(
+        "Salon",
+        "Services, or categories of services, that no field in GHL names; commas between",
+        example="Scalp treatment, Skin clinic",
+        default="",
+    )
+    sync_excluded_products: str = _setting(
+        "Salon",
+        "Products, or categories of products, that make no tag in GHL; commas between",
+        example="Hair growth, Skin clinic",
+        default="",
+    )
     salon_timezone: str = _setting(
         "Salon", "Time zone of the schedules", example="Europe/Dublin", where="the tz database's names", default="UTC"
     )
@@ -238,6 +304,12 @@ class Settings(BaseModel):
             raise ValueError("should be a name of the tz database" + (f"; did you mean {near[0]}?" if near else ""))
         return value
 
+    @field_validator("loyalty_tiers")
+    @classmethod
+    def _tiers(cls, value: str) -> str:
+        tiers(value)
+        return value
+
     @field_validator("phorest_keep_versions_days", "phorest_keep_tombstones_days")
     @classmethod
     def _kept(cls, value: str) -> str:
@@ -302,6 +374,27 @@ def business_url(value: str) -> str:
     if path != _BUSINESS_PATH:
         raise ValueError(f"should end in {_BUSINESS_PATH}")
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
+
+
+def listed(value: str) -> tuple[str, ...]:
+    """The names of a setting that has commas between them."""
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+def tiers(value: str) -> dict[str, int]:
+    """Least points by tier, from `gold=1000, silver=500`.
+
+    Raises ValueError where a part is no name with points, where a name comes twice, or where two tiers begin at the same.
+    """
+    found: dict[str, int] = {}
+    for part in listed(value):
+        name, _, points = (piece.strip() for piece in part.partition("="))
+        if not name or not points.isdecimal() or ":" in name:
+            raise ValueError("should be tiers with their points, such as gold=1000, silver=500")
+        if name.lower() in found or int(points) in found.values():
+            raise ValueError("names a tier twice, or two tiers that begin at the same points")
+        found[name.lower()] = int(points)
+    return found
 
 
 def kept_days(value: str) -> dict[str, int | None]:

@@ -17,9 +17,11 @@ from phorest_ghl.sync.plan_document import document, guards, shown
 from phorest_ghl.sync.summary import RunResult
 
 
-def plan_document(plan: Plan, prepared: Prepared, settings: Settings, *, values: bool = False) -> dict[str, Any]:
+def plan_document(
+    plan: Plan, prepared: Prepared, settings: Settings, *, values: bool = False, entity: str = "clients"
+) -> dict[str, Any]:
     """A plan as JSON at this location's budget; see `phorest_ghl.sync.plan_document`."""
-    return document(plan, ghl_limits(settings), guards(prepared.location), values=values)
+    return document(plan, ghl_limits(settings), guards(prepared.location), values=values, entity=entity)
 
 
 def plan_table(plan: Plan) -> Table:

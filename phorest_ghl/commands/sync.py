@@ -11,26 +11,26 @@ from rich.progress import Progress
 from rich.table import Table
 from sqlalchemy import Connection, text
 
-from phorest_ghl.assembly import Runtime, open_runtime
+from phorest_ghl.assembly import open_runtime
 from phorest_ghl.commands import reports
+from phorest_ghl.commands.bringing import bring
 from phorest_ghl.commands.console import Exit, Out
-from phorest_ghl.commands.progress import pages_shown
-from phorest_ghl.phorest.importer import ImportResult
 from phorest_ghl.settings import Settings
 from phorest_ghl.sync.clients import ClientsSync, Prepared, new_batch_id
+from phorest_ghl.sync.parts import PARTS
 from phorest_ghl.sync.plan import Plan
 from phorest_ghl.sync.summary import RunResult
 
 
-def plan(settings: Settings, out: Out, *, values: bool, do_import: bool = True) -> Exit:
+def plan(settings: Settings, out: Out, *, entity: str = "clients", values: bool, do_import: bool = True) -> Exit:
     """Import, compare and show; nothing is written to GHL."""
     with open_runtime(settings) as runtime:
         if do_import:
-            import_clients(runtime, out)
-        sync = runtime.clients_sync(batch_id=new_batch_id(), writing=False)
+            bring(runtime, out, entity)
+        sync = runtime.clients_sync(batch_id=new_batch_id(), writing=False, part=PARTS.get(entity))
         prepared = sync.prepare()
         made = sync.plan(prepared)
-    document = reports.plan_document(made, prepared, settings, values=values)
+    document = reports.plan_document(made, prepared, settings, values=values, entity=entity)
     show_plan(made, prepared, settings, out, values=values)
     out.result(document)
     return Exit.NEEDS_A_PERSON if made.reviews else Exit.WELL
@@ -57,17 +57,18 @@ def sync(
     settings: Settings,
     out: Out,
     *,
+    entity: str = "clients",
     workflows_paused: bool,
     adopt_fields: bool,
     full: bool,
     limit: int | None = None,
     do_import: bool = True,
 ) -> Exit:
-    """Import, plan and apply the clients; with `limit`, no more than so many changes."""
+    """Import, plan and apply the clients, or a part of their contacts; with `limit`, no more than so many changes."""
     started = datetime.now(UTC)
     with open_runtime(settings) as runtime:
-        imported = import_clients(runtime, out, full=full) if do_import else None
-        road = runtime.clients_sync(batch_id=new_batch_id(started), writing=True)
+        complete = bring(runtime, out, entity, full=full) if do_import else True
+        road = runtime.clients_sync(batch_id=new_batch_id(started), writing=True, part=PARTS.get(entity))
         if workflows_paused:
             road.confirm_workflows(getpass.getuser())
         prepared = road.prepare(adopt_fields=adopt_fields)
@@ -76,14 +77,13 @@ def sync(
             made = made.limited(limit)
         show_plan(made, prepared, settings, out, values=False)
         result = _apply(road, made, prepared, started, out)
-    entities = {"clients": reports.run_document(result)}
+    entities = {entity: reports.run_document(result)}
     out.text.print(reports.outcomes_table(entities))
     out.text.print(reports.reasons_table(result.reasons))
     out.result({"ok": not result.needs_a_person, "entities": entities})
     if result.error:
         out.say(f"The run ended early: {result.error}")
-    incomplete = imported is not None and not imported.complete
-    return Exit.NEEDS_A_PERSON if result.needs_a_person or incomplete else Exit.WELL
+    return Exit.NEEDS_A_PERSON if result.needs_a_person or not complete else Exit.WELL
 
 
 def status(settings: Settings, out: Out) -> Exit:
@@ -101,21 +101,6 @@ def status(settings: Settings, out: Out) -> Exit:
         out.say(f"{waiting['items']} records wait: {waiting['cause']}.")
     out.result(document)
     return Exit.NEEDS_A_PERSON if document["work_items"] else Exit.WELL
-
-
-def import_clients(runtime: Runtime, out: Out, *, full: bool = False) -> ImportResult:
-    """Import what the clients cron brings; the clients' own result."""
-    with pages_shown(out) as seen:
-        result = runtime.importer(new_batch_id(), seen=seen).clients(full=full)["client"]
-    out.say(
-        f"Imported from Phorest: {result.seen} clients seen, {result.inserted} new, {result.updated} changed, "
-        f"{len(result.set_aside)} set aside."
-    )
-    for page, reason in result.failed_pages.items():
-        out.say(
-            f"Page {page} of the clients could not be read: {reason}. The next run reads everything again from here."
-        )
-    return result
 
 
 def _apply(road: ClientsSync, made: Plan, prepared: Prepared, started: datetime, out: Out) -> RunResult:

@@ -12,8 +12,11 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from phorest_ghl.defs.ghl.assets import CONTACTS
-from phorest_ghl.defs.phorest.assets import CLIENTS
+from phorest_ghl.defs.ghl.parts import BOOKINGS, LOYALTY, PRODUCT_TAGS
+from phorest_ghl.defs.phorest.assets import CLIENT_CATEGORIES, CLIENTS, PRODUCTS, SERVICE_CATEGORIES, SERVICES
+from phorest_ghl.defs.phorest.importing import FULL_TAG
 from phorest_ghl.defs.phorest.jobs import whole
+from phorest_ghl.defs.phorest.purchases import PURCHASES
 
 WHOLE_TAG = "phorest_ghl/whole"
 """On a run that reads everything once a day: the salon's date."""
@@ -34,6 +37,7 @@ class CronEntry:
     Attributes:
         assets: what the job materializes, where it is made from this line.
         whole_daily: imports that the first run of the day reads whole, not only what changed.
+        full: every run reads all of what it imports.
     """
 
     name: str
@@ -41,6 +45,7 @@ class CronEntry:
     description: str
     assets: Sequence[dg.AssetKey] = ()
     whole_daily: tuple[str, ...] = ()
+    full: bool = False
 
 
 CRON_TABLE = (
@@ -52,14 +57,23 @@ CRON_TABLE = (
         whole_daily=("appointments",),
     ),
     CronEntry(
-        "import_loyalty",
-        "45 */12 * * *",
-        "All clients and their categories from Phorest, since points change without a trace. They are not written to GHL yet.",
+        "bookings",
+        "35 */2 * * *",
+        "Online bookings to the contacts of who made them, from the appointments as last imported.",
+        assets=(BOOKINGS,),
     ),
     CronEntry(
-        "import_products",
+        "loyalty",
+        "45 */12 * * *",
+        "All clients of Phorest, since points change without a trace; points, card and tier to their contacts.",
+        assets=(CLIENT_CATEGORIES, CLIENTS, LOYALTY),
+        full=True,
+    ),
+    CronEntry(
+        "products",
         "15 5 * * *",
-        "Products, services and sales from Phorest. GHL's tags are not written yet.",
+        "Products, services and sales of Phorest; tags to the contacts of who bought.",
+        assets=(SERVICE_CATEGORIES, SERVICES, PRODUCTS, PURCHASES, PRODUCT_TAGS),
     ),
     CronEntry("import_staff", "30 6 * * *", "Branches and staff from Phorest. GHL's contacts of staff come later."),
     CronEntry(
@@ -71,7 +85,12 @@ CRON_TABLE = (
 def jobs():  # the type has no public name
     """A job for each line of the cron table that names its assets."""
     return [
-        dg.define_asset_job(entry.name, dg.AssetSelection.assets(*entry.assets), description=entry.description)
+        dg.define_asset_job(
+            entry.name,
+            dg.AssetSelection.assets(*entry.assets),
+            description=entry.description,
+            tags={FULL_TAG: "yes"} if entry.full else None,
+        )
         for entry in CRON_TABLE
         if entry.assets
     ]

@@ -3,6 +3,7 @@
 Belongs here: one row a field. Does not: values (projections), ids in a location (`sync.registry`).
 """
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,11 +13,22 @@ from typing import Any
 
 
 class Facet(StrEnum):
-    """A part of a contact with its own owner (design §2)."""
+    """A part of a contact with its own owner (design §2).
+
+    Tags of every namespace are written as `TAGS`; `tag_facet` says whose a tag is.
+    """
 
     IDENTITY = "identity"
     CONSENT = "consent"
     TAGS = "tags"
+    LOYALTY = "loyalty"
+    VISITS = "visits"
+    BOOKINGS = "bookings"
+    PRODUCTS = "products"
+
+
+VALUE_FACETS = frozenset({Facet.IDENTITY, Facet.LOYALTY, Facet.VISITS, Facet.BOOKINGS})
+"""The facets whose fields are values in a contact's own body."""
 
 
 class Rule(StrEnum):
@@ -44,7 +56,7 @@ class Field:
 class CustomFieldSpec(Field):
     """A custom field of ours; all are named `Phorest …` (safety S18). `key` is how GHL derives it from the name (§9.1).
 
-    `switch` names the setting that turns it on; None for a field that is always there.
+    `switch` names what turns it on, as `sync.rules` has it; None for a field that is always there.
     """
 
     label: str
@@ -58,8 +70,18 @@ class CustomFieldSpec(Field):
         return "contact." + self.label.lower().replace(" ", "_")
 
 
-def _custom(name: str, label: str, data_type: str = "TEXT", **more: Any) -> CustomFieldSpec:
-    return CustomFieldSpec(name, Facet.IDENTITY, Rule.RESTORE, label=label, data_type=data_type, **more)
+def _custom(
+    name: str, label: str, data_type: str = "TEXT", *, facet: Facet = Facet.IDENTITY, **more: Any
+) -> CustomFieldSpec:
+    return CustomFieldSpec(name, facet, Rule.RESTORE, label=label, data_type=data_type, **more)
+
+
+def _of(facet: Facet, name: str, label: str, data_type: str = "TEXT", **more: Any) -> CustomFieldSpec:
+    """A field that its facet's own switch turns on, unless another one is named."""
+    return _custom(name, label, data_type, facet=facet, **{"switch": facet.value, **more})
+
+
+_YES_OR_NO = ("yes", "no")
 
 
 FIRST_NAME = Field("first_name", Facet.IDENTITY, Rule.PHOREST)
@@ -83,10 +105,29 @@ PREFERRED_STYLIST = _custom("preferred_stylist", "Phorest preferred stylist")
 EXTERNAL_ID = _custom("external_id", "Phorest external id")
 CREDIT_BALANCE = _custom("credit_balance", "Phorest credit balance", "NUMERICAL")
 NOTES = _custom("notes", "Phorest notes", "LARGE_TEXT", switch="notes")
-SMS_MARKETING = _custom("sms_marketing", "Phorest SMS marketing", "RADIO", options=("yes", "no"), switch="separate")
-EMAIL_MARKETING = _custom(
-    "email_marketing", "Phorest email marketing", "RADIO", options=("yes", "no"), switch="separate"
-)
+SMS_MARKETING = _custom("sms_marketing", "Phorest SMS marketing", "RADIO", options=_YES_OR_NO, switch="separate")
+EMAIL_MARKETING = _custom("email_marketing", "Phorest email marketing", "RADIO", options=_YES_OR_NO, switch="separate")
+
+LOYALTY_POINTS = _of(Facet.LOYALTY, "loyalty_points", "Phorest loyalty points", "NUMERICAL")
+LOYALTY_CARD = _of(Facet.LOYALTY, "loyalty_card", "Phorest loyalty card serial")
+LOYALTY_TIER = _of(Facet.LOYALTY, "loyalty_tier", "Phorest loyalty tier")
+
+LAST_VISIT = _of(Facet.VISITS, "last_visit", "Phorest last visit", "DATE")
+VISIT_COUNT = _of(Facet.VISITS, "visit_count", "Phorest visit count", "NUMERICAL")
+LAST_SERVICE = _of(Facet.VISITS, "last_service", "Phorest last service")
+LAST_STYLIST = _of(Facet.VISITS, "last_stylist", "Phorest last stylist")
+FAVOURITE_STYLIST = _of(Facet.VISITS, "favourite_stylist", "Phorest favourite stylist")
+NEXT_APPOINTMENT = _of(Facet.VISITS, "next_appointment", "Phorest next appointment")
+HAS_NEXT = _of(Facet.VISITS, "has_next_appointment", "Phorest has next appointment", "RADIO", options=_YES_OR_NO)
+LATE_CANCELS = _of(Facet.VISITS, "late_cancels", "Phorest late cancels", "NUMERICAL")
+NO_SHOWS = _of(Facet.VISITS, "no_shows", "Phorest no shows", "NUMERICAL")
+REBOOK_DUE = _of(Facet.VISITS, "rebook_due", "Phorest rebook due", "DATE")
+REBOOK_AT_RISK = _of(Facet.VISITS, "rebook_at_risk", "Phorest rebook at risk", "RADIO", options=_YES_OR_NO)
+SPEND = _of(Facet.VISITS, "spend_12_months", "Phorest spend 12 months", "NUMERICAL", switch="spend")
+SPEND_BY_CURRENCY = _of(Facet.VISITS, "spend_by_currency", "Phorest spend by currency", switch="spend")
+
+ONLINE_BOOKED = _of(Facet.BOOKINGS, "last_online_booking", "Phorest last online booking", "DATE")
+ONLINE_BOOKINGS = _of(Facet.BOOKINGS, "online_bookings", "Phorest online bookings", "NUMERICAL")
 
 CUSTOM = (
     PHOREST_ID,
@@ -98,13 +139,33 @@ CUSTOM = (
     NOTES,
     SMS_MARKETING,
     EMAIL_MARKETING,
+    LOYALTY_POINTS,
+    LOYALTY_CARD,
+    LOYALTY_TIER,
+    LAST_VISIT,
+    VISIT_COUNT,
+    LAST_SERVICE,
+    LAST_STYLIST,
+    FAVOURITE_STYLIST,
+    NEXT_APPOINTMENT,
+    HAS_NEXT,
+    LATE_CANCELS,
+    NO_SHOWS,
+    REBOOK_DUE,
+    REBOOK_AT_RISK,
+    SPEND,
+    SPEND_BY_CURRENCY,
+    ONLINE_BOOKED,
+    ONLINE_BOOKINGS,
 )
 """Every custom field of ours, those included that a location does not switch on."""
 
+FACET_OF = {spec.name: spec.facet for spec in (*IDENTITY, *CUSTOM)}
+"""Whose each field is, by its name."""
+
 PERSONAL = frozenset(spec.name for spec in (*IDENTITY, *CUSTOM)) - {
     PHOREST_ID.name,
-    SMS_MARKETING.name,
-    EMAIL_MARKETING.name,
+    *(spec.name for spec in CUSTOM if spec.data_type == "RADIO"),
 }
 """Fields whose values are shown masked, unless somebody asks for them."""
 
@@ -137,6 +198,8 @@ def wire(spec: CustomFieldSpec, value: str) -> object:
 
 
 def _number(held: object) -> str:
+    if type(held) is int:
+        return str(held)
     try:
         number = Decimal(str(held))
         if not number:
@@ -161,6 +224,11 @@ TAG_PREFIX = "phorest:"
 ARCHIVED_TAG, BANNED_TAG, DELETED_TAG, MERGED_TAG = (
     TAG_PREFIX + state for state in ("archived", "banned", "deleted", "merged")
 )
+ONLINE_BOOKING_TAG = TAG_PREFIX + "online-booking"
+"""On who has booked online."""
+LOYALTY_PREFIX, PRODUCT_PREFIX = "loyalty:", "product:"
+TAG_PREFIXES = (TAG_PREFIX, LOYALTY_PREFIX, PRODUCT_PREFIX)
+"""The namespaces in which a client's tags are ours."""
 SOURCE = "phorest"
 
 
@@ -170,5 +238,23 @@ def category_tag(name: str) -> str:
     None of ours is shadowed: a category named like a state of ours gets `category-` before its name.
     """
     tag = TAG_PREFIX + "-".join(name.lower().split())
-    taken = {GUARD_TAG, ARCHIVED_TAG, BANNED_TAG, DELETED_TAG, MERGED_TAG}
+    taken = {GUARD_TAG, ARCHIVED_TAG, BANNED_TAG, DELETED_TAG, MERGED_TAG, ONLINE_BOOKING_TAG}
     return tag if tag not in taken else tag.replace(TAG_PREFIX, TAG_PREFIX + "category-")
+
+
+def product_tag(name: str) -> str | None:
+    """The tag of who bought a product: `product:` and its name, lower case, letters and digits with `-` between.
+
+    None for a name without either.
+    """
+    slug = "-".join(re.findall(r"\w+", name.lower().replace("_", " ")))
+    return PRODUCT_PREFIX + slug if slug else None
+
+
+def tag_facet(tag: str) -> Facet:
+    """Whose a tag of ours is, by its namespace."""
+    if tag.startswith(LOYALTY_PREFIX):
+        return Facet.LOYALTY
+    if tag.startswith(PRODUCT_PREFIX):
+        return Facet.PRODUCTS
+    return Facet.BOOKINGS if tag == ONLINE_BOOKING_TAG else Facet.TAGS

@@ -23,13 +23,16 @@ from phorest_ghl.sync.apply import Applier
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.decisions import Kind
 from phorest_ghl.sync.edits import note_edits
+from phorest_ghl.sync.facts.diary import Moment
+from phorest_ghl.sync.facts.loading import load_facts
 from phorest_ghl.sync.held import Held
-from phorest_ghl.sync.identity import Person, households, people
+from phorest_ghl.sync.identity import Person, households, people, winners
 from phorest_ghl.sync.journal import Intent, Ledger
 from phorest_ghl.sync.keeper import REJECTED, Keeper
 from phorest_ghl.sync.lookup import SEARCH_LAG_S, find_ours
 from phorest_ghl.sync.mirror import LocationState
 from phorest_ghl.sync.outcomes import Skipped, Tally
+from phorest_ghl.sync.parts import Part, only
 from phorest_ghl.sync.plan import Plan
 from phorest_ghl.sync.planner import Planner
 from phorest_ghl.sync.projection import Projector
@@ -51,10 +54,11 @@ class NotConfirmed(Exception):
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a plan needs to know of the location."""
+    """What a plan needs to know of the location. `now` is the vendor's time, by which it is decided what today is."""
 
     location: LocationState
     field_ids: dict[str, str]
+    now: datetime
 
     @property
     def duplicates(self) -> bool:
@@ -63,7 +67,10 @@ class Prepared:
 
 
 class ClientsSync:
-    """One run for one location. A reader is enough to plan; to apply takes a client with write verbs."""
+    """One run for one location. A reader is enough to plan; to apply takes a client with write verbs.
+
+    With a `part` it is a run of that part of the contacts alone, summed up as an entity of its own.
+    """
 
     def __init__(
         self,
@@ -74,8 +81,10 @@ class ClientsSync:
         batch_id: str,
         rules: Rules = Rules(),  # noqa: B008 - frozen
         lag_s: float = SEARCH_LAG_S,
+        part: Part | None = None,
     ) -> None:
         self._engine = engine
+        self._part = part
         self._client = client
         self._keyring = keyring
         self._rules = rules
@@ -114,9 +123,12 @@ class ClientsSync:
                 self._engine, self._client, keyring=self._keyring, batch_id=self._ledger.batch_id
             )
         # The first run reads the consent of each contact that it takes over; the next one asks for all that are blocked.
-        since = None if present else self._poll(location, state.polled_at)
-        prepared = Prepared(replace(state, polled_at=since), dict(field_ids))
-        self._settle_unwanted(prepared)
+        alone = present or self._part is not None  # a part of contacts touches no consent
+        since = None if alone else self._poll(location, state.polled_at)
+        now = location.date or datetime.now(UTC)
+        prepared = Prepared(replace(state, polled_at=since), dict(field_ids), now)
+        if self._part is None:
+            self._settle_unwanted(prepared)
         return prepared
 
     def confirm_workflows(self, operator: str) -> None:
@@ -130,7 +142,8 @@ class ClientsSync:
         """What would be done. Runs in a read-only transaction."""
         with _uncollected(), self._engine.connect() as connection, connection.begin():
             connection.execute(text("set transaction isolation level repeatable read, read only"))
-            return self._plan(connection, prepared)
+            made = self._plan(connection, prepared)
+        return made if self._part is None else only(made, self._part)
 
     def apply(
         self,
@@ -156,7 +169,8 @@ class ClientsSync:
             )
         tally = Tally(_items(plan))
         requests_before = self._client.requests
-        run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
+        entity = ENTITY if self._part is None else self._part.entity
+        run = summary.Run(replace(self._ledger, entity_type=entity), started_at=started_at, job_id=job_id)
         try:
             with at_work(self._engine, self._client.location_id):
                 keeper = self._keeper(self._as_it_is_now(prepared))
@@ -177,7 +191,8 @@ class ClientsSync:
 
     def _carry_out(self, plan: Plan, prepared: Prepared, applier: Applier, tally: Tally) -> ApiError | None:
         """What is on record first, then the changes; why it ended early, if it did."""
-        in_transaction(self._engine, lambda connection: self._keep_step(connection, plan))
+        if self._part is None:
+            in_transaction(self._engine, lambda connection: self._keep_step(connection, plan))
         stopped = applier.apply(plan, tally).stopped
         since = prepared.location.polled_at
         if stopped is None and since is not None and len(plan.changes) >= PAGE_LIMIT:
@@ -262,7 +277,14 @@ class ClientsSync:
             duplicates=prepared.duplicates,
             quiet=prepared.location.quiet,
         )
-        projector = Projector(self._keyring, names, self._rules, step.on_record)
+        at = Moment(
+            now=prepared.now,
+            names=names,
+            winners=winners(clients),
+            rules=self._rules.facets,
+        )
+        facts = load_facts(connection, clients, at, live_at=prepared.location.live_at)
+        projector = Projector(self._keyring, names, self._rules, step.on_record, facts)
         plan = Planner(held, projector, self._keyring, decided=decided).plan(
             households(found, held.anchors(found), group=not held.duplicates, gone=held.gone)
         )

@@ -7,7 +7,7 @@ sending it (`contact_sender`).
 from collections.abc import Mapping
 
 from phorest_ghl.ghl import fields
-from phorest_ghl.ghl.fields import EMAIL, GUARD_TAG, PHONE, SOURCE, Facet, Rule
+from phorest_ghl.ghl.fields import EMAIL, GUARD_TAG, PHONE, SOURCE, VALUE_FACETS, Rule
 from phorest_ghl.ghl.models import Contact, ContactWrite, DndSetting
 from phorest_ghl.sync import consent
 from phorest_ghl.sync.filling import fillable
@@ -32,7 +32,7 @@ def update_body(
     change: PlannedChange, settings: Mapping[str, DndSetting] | None, field_ids: Mapping[str, str]
 ) -> ContactWrite:
     """The changed fields of all facets in one call; an address never travels without its consent (S6)."""
-    names = {diff.name for diff in change.diffs if diff.facet is Facet.IDENTITY}
+    names = {diff.name for diff in change.diffs if diff.facet in VALUE_FACETS}
     assert settings is not None or not names & {EMAIL.name, PHONE.name}
     desired = change.desired
     return ContactWrite(

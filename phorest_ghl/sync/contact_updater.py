@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
-from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet
+from phorest_ghl.ghl.fields import EMAIL, PHONE, VALUE_FACETS, Facet
 from phorest_ghl.ghl.models import Acknowledged, Contact, ContactWrite, DndSetting
 from phorest_ghl.http.errors import ApiError, Category, NotSent
 from phorest_ghl.sync import consent, normalise
@@ -111,7 +111,7 @@ class ContactUpdater:
     def _write_the_rest(self, change: PlannedChange) -> None:
         """An address that another contact holds keeps nothing else of the client from being written."""
         rest = tuple(diff for diff in change.diffs if diff.name not in (EMAIL.name, PHONE.name))
-        if len(rest) < len(change.diffs) and any(diff.facet is Facet.IDENTITY for diff in rest):
+        if len(rest) < len(change.diffs) and any(diff.facet in VALUE_FACETS for diff in rest):
             self._write(replace(change, diffs=rest))
 
     def _closing(self, change: PlannedChange, held: Contact | None) -> Mapping[str, DndSetting] | None:

@@ -40,6 +40,8 @@ class Differences:
     def __init__(self, held: Held, projector: Projector, keyring: Keyring, decided: Decisions) -> None:
         self._held = held
         self._on_record = projector.on_record
+        self._said = projector.facts.known | {Facet.TAGS}
+        self._on = projector.rules.facets.on
         self._custom_specs = fields.enabled(projector.rules.switches)
         self._keyring = keyring
         self._decided = decided
@@ -147,6 +149,8 @@ class Differences:
                 continue
             after = desired.custom[spec.name]
             field_id = self._held.field_ids.get(spec.name)
+            if held is not None and field_id is not None and held.custom_fields.get(field_id, CLEARED) == after:
+                continue
             before = fields.canonical(spec, held.custom_fields.get(field_id)) if held is not None and field_id else None
             if (before or CLEARED) != after:
                 diffs.append(FieldDiff(spec.name, spec.facet, before, after, spec.rule))
@@ -181,8 +185,17 @@ class Differences:
         removable = ours & _STATES if desired.keeps_tags else ours
         return [
             *(_tag(tag, PRESENT) for tag in sorted(desired.tags - there - ours)),
-            *(_tag(tag, ABSENT) for tag in sorted((removable & there) - desired.tags)),
+            *(
+                _tag(tag, ABSENT)
+                for tag in sorted((removable & there) - desired.tags)
+                # Of a facet that is on but was not read, nothing is known: its tags stay, but on who is deleted.
+                if self._may_take_off(tag) or fields.DELETED_TAG in desired.tags
+            ),
         ]
+
+    def _may_take_off(self, tag: str) -> bool:
+        facet = fields.tag_facet(tag)
+        return facet in self._said or facet not in self._on
 
 
 def field_hash(keyring: Keyring, name: str, value: str) -> str:

@@ -107,12 +107,13 @@ class Ledger:
         primary: str,
         secondaries: Sequence[str],
         acked: Mapping[str, Mapping[str, str]],
-        source_hash: str,
+        source_hash: str | None,
         projection_version: int,
         adopted: bool = False,
     ) -> None:
         """Map a household to its contact, in the same transaction as GHL's answer is stored.
 
+        Without a `source_hash` what it was before stays: only a part of the contact was written.
         `adopted` is kept once it is true, whoever speaks for the contact later.
         """
         # Whoever spoke for the contact before a merge makes room first: it has one primary at any time.
@@ -140,7 +141,9 @@ class Ledger:
                 order by row.phorest_id
                 on conflict (location_id, entity_type, phorest_id) do update
                 set ghl_id = excluded.ghl_id, role = excluded.role, acked = excluded.acked,
-                    source_hash = excluded.source_hash, projection_version = excluded.projection_version,
+                    source_hash = coalesce(excluded.source_hash, entity_mappings.source_hash),
+                    projection_version = case when excluded.source_hash is null then entity_mappings.projection_version
+                                              else excluded.projection_version end,
                     -- Another contact is another story; on the same one it stays adopted.
                     metadata = case when entity_mappings.ghl_id = excluded.ghl_id
                                     then coalesce(excluded.metadata, entity_mappings.metadata)

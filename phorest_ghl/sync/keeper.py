@@ -13,7 +13,7 @@ from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.db.work_items import WorkItem, open_items, resolve_items
 from phorest_ghl.ghl import fields
-from phorest_ghl.ghl.fields import GUARD_TAG, Facet
+from phorest_ghl.ghl.fields import FACET_OF, GUARD_TAG, VALUE_FACETS, Facet
 from phorest_ghl.ghl.models import Contact
 from phorest_ghl.sync import consent, consent_ledger, consent_step, decisions, mirror
 from phorest_ghl.sync.consent import Channel
@@ -261,10 +261,7 @@ class Keeper:
         self._store(connection, contact, seen_by)
         same, lost = self._compare(change, contact)
         acked = self._acked(connection, contact.id)
-        acked = {
-            Facet.IDENTITY.value: {**acked.get(Facet.IDENTITY.value, {}), **same},
-            Facet.TAGS.value: {**acked.get(Facet.TAGS.value, {}), **self._own_tags(change, contact)},
-        }
+        acked = _added(acked, same, self._own_tags(change, contact))
         self._map(connection, change, contact.id, acked)
         if change.action is not Action.CREATE:
             self.ledger.take_back(connection, desired.member_ids, contact.id)
@@ -277,10 +274,11 @@ class Keeper:
             connection, [self._provenance(change, diff, contact.id, action, lost) for diff in change.diffs]
         )
         # What was refused stays refused while only consent and tags are written, unless the client has changed since.
-        whole = change.action is not Action.UPDATE or any(diff.facet is Facet.IDENTITY for diff in change.diffs)
+        whole = change.action is not Action.UPDATE or any(diff.facet in VALUE_FACETS for diff in change.diffs)
         if not whole:
             refused = self.ledger.refused(connection, REJECTED, [desired.phorest_id])
             whole = refused.get(desired.phorest_id) != desired.source_hash
+        whole = whole and not change.partial
         self._resolve(connection, desired.member_ids, *(cause for cause in CAUSES if whole or cause != REJECTED))
         self._use_up(connection, change)
         if change.action is Action.UPDATE:
@@ -329,7 +327,7 @@ class Keeper:
         desired = change.desired
         wanted = {**desired.identity, **desired.custom}
         everything = set(desired.identity) | set(desired.sent_custom)
-        sent = {diff.name for diff in change.diffs if diff.facet is Facet.IDENTITY} or (
+        sent = {diff.name for diff in change.diffs if diff.facet in VALUE_FACETS} or (
             everything if change.action in (Action.CREATE, Action.REMAP) else set[str]()
         )
         held = {
@@ -354,7 +352,7 @@ class Keeper:
         if change.action is Action.CREATE:
             tags = change.desired.tags & set(contact.tags)
         elif change.action is Action.REMAP:
-            tags = {tag for tag in contact.tags if tag.startswith(fields.TAG_PREFIX)} - {GUARD_TAG}
+            tags = {tag for tag in contact.tags if tag.startswith(fields.TAG_PREFIXES)} - {GUARD_TAG}
         return {tag: field_hash(self.keyring, "tag", tag) for tag in tags}
 
     def _map(
@@ -367,7 +365,7 @@ class Keeper:
             primary=primary,
             secondaries=[item for item in change.mapped_ids if item != primary],
             acked=acked,
-            source_hash=change.desired.source_hash,
+            source_hash=None if change.partial else change.desired.source_hash,
             projection_version=PROJECTION_VERSION,
             adopted=change.action is Action.ADOPT,
         )
@@ -401,3 +399,14 @@ class Keeper:
             source_hash=desired.source_hash,
             detail={"ghl_id": ghl_id} if ghl_id else {},
         )
+
+
+def _added(
+    acked: Mapping[str, Mapping[str, str]], values: Mapping[str, str], tags: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """What GHL has acknowledged by now, facet by facet; `values` and `tags` are hashes by name."""
+    found = {facet: dict(names) for facet, names in acked.items()}
+    for name, value in values.items():
+        found.setdefault(FACET_OF[name].value, {})[name] = value
+    found.setdefault(Facet.TAGS.value, {}).update(tags)
+    return found

@@ -61,6 +61,7 @@ class LocationState:
     workflows_confirmed_at: datetime | None
     polled_at: datetime | None = None
     fields_read_at: datetime | None = None
+    live_at: datetime | None = None
 
     @property
     def quiet(self) -> bool:
@@ -205,7 +206,7 @@ def location_state(connection: Connection, location_id: str) -> LocationState | 
     """The location as we know it, or None before its first read."""
     row = connection.execute(
         text("""select location_id, mode, allows_duplicates, unique_identifiers, mirrored_at, workflows_confirmed_at,
-                       polled_at, fields_read_at
+                       polled_at, fields_read_at, live_at
                 from ghl_locations where location_id = :location_id"""),
         {"location_id": location_id},
     ).one_or_none()
@@ -221,6 +222,7 @@ def location_state(connection: Connection, location_id: str) -> LocationState | 
         row.workflows_confirmed_at,
         row.polled_at,
         row.fields_read_at,
+        row.live_at,
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from phorest_ghl.ghl.bulk_tags import BULK_LIMIT
-from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet, Rule
+from phorest_ghl.ghl.fields import EMAIL, PHONE, VALUE_FACETS, Facet, Rule
 from phorest_ghl.sync.consent import Channel
 from phorest_ghl.sync.consent_step import Step
 from phorest_ghl.sync.decisions import Decisions
@@ -64,7 +64,8 @@ class PlannedChange:
 
     `read_first`: what decides whether or how it may be written is read by id before. `joins` is the contact that the
     client of a retired one is on from now on; `replaces` a contact gone from GHL whose client gets a new one. `decided`: a
-    person decided that a contact of another name is to be adopted.
+    person decided that a contact of another name is to be adopted. `partial`: a run of one part of contacts makes it, so
+    what it writes proves nothing of the rest.
     """
 
     action: Action
@@ -76,6 +77,7 @@ class PlannedChange:
     joins: str | None = None
     replaces: str | None = None
     decided: bool = False
+    partial: bool = False
 
     @property
     def touches_consent(self) -> bool:
@@ -95,7 +97,7 @@ class PlannedChange:
     @property
     def clears(self) -> bool:
         """Whether it empties a field of ours: that is read back, for GHL's clearing is not documented (S18)."""
-        return any(diff.facet is Facet.IDENTITY and diff.after == "" for diff in self.diffs)
+        return any(diff.facet in VALUE_FACETS and diff.after == "" for diff in self.diffs)
 
     @property
     def read_backs(self) -> int:

@@ -7,7 +7,7 @@ Belongs here: the shape of the document (design §10) and its table of changes i
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from phorest_ghl.ghl.fields import PERSONAL, Facet
+from phorest_ghl.ghl.fields import PERSONAL, VALUE_FACETS
 from phorest_ghl.http.budget import Limits
 from phorest_ghl.http.redaction import mask
 from phorest_ghl.sync import plan_summary
@@ -15,16 +15,18 @@ from phorest_ghl.sync.mirror import LocationState
 from phorest_ghl.sync.plan import FieldDiff, Plan, PlannedChange
 
 
-def document(plan: Plan, limits: Limits, stops: Sequence[str], *, values: bool = False) -> dict[str, Any]:
+def document(
+    plan: Plan, limits: Limits, stops: Sequence[str], *, values: bool = False, entity: str = "clients"
+) -> dict[str, Any]:
     """The plan as JSON: `minutes` at the location's budget, `days` by its daily quota, `changes` with every field.
 
-    `stops` says what would stop an apply (`guards`).
+    `entity` is what a command calls what was planned; `stops` says what would stop an apply (`guards`).
     """
     calls = plan_summary.requests(plan)
     pace = plan_summary.pace(calls.total, limits)
     silenced = plan_summary.silenced(plan)
     return {
-        "entities": {"clients": {"items": plan.total, **plan.counts(), "reviews": len(plan.reviews)}},
+        "entities": {entity: {"items": plan.total, **plan.counts(), "reviews": len(plan.reviews)}},
         "requests": calls.total,
         "requests_by_kind": vars(calls),
         "minutes": pace.minutes,
@@ -59,7 +61,7 @@ def guards(location: LocationState) -> list[str]:
 
 def shown(diff: FieldDiff, *, values: bool) -> tuple[str, str]:
     """Before and after of a field, masked but for what is no personal value: a consent status, a tag, an id."""
-    if values or diff.facet is not Facet.IDENTITY or diff.name not in PERSONAL:
+    if values or diff.facet not in VALUE_FACETS or diff.name not in PERSONAL:
         return diff.before or "", diff.after
     return mask(diff.before) if diff.before else "", mask(diff.after)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet, Rule
+from phorest_ghl.ghl.fields import EMAIL, PHONE, VALUE_FACETS, Facet, Rule
 from phorest_ghl.http.budget import Limits
 from phorest_ghl.sync.consent import Channel
 from phorest_ghl.sync.plan import BLOCKED, PRESENT, Action, FieldDiff, Plan, PlannedChange
@@ -113,7 +113,7 @@ def automations(plan: Plan) -> dict[str, int]:
         "contact created": len(creates),
         "tag added": len(creates) + _having(present, lambda diff: diff.facet is Facet.TAGS and diff.after == PRESENT),
         "guard tag added": len(plan.to_guard),
-        "field changed": _having(present, lambda diff: diff.facet is Facet.IDENTITY),
+        "field changed": _having(present, lambda diff: diff.facet in VALUE_FACETS),
         "DND": _having(present, lambda diff: diff.facet is Facet.CONSENT),
     }
 

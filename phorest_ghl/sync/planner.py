@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.ghl import fields
-from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet
+from phorest_ghl.ghl.fields import EMAIL, PHONE, VALUE_FACETS
 from phorest_ghl.sync import normalise
 from phorest_ghl.sync.decisions import Decisions, Kind, side_hash
 from phorest_ghl.sync.differences import Differences, consent_held
@@ -204,7 +204,7 @@ class Planner:
         draft.reviews.extend(found.reviews)
         diffs = wanted = found.diffs
         if self._was_refused(desired):  # closing a channel is never held up by a refused name
-            diffs = tuple(diff for diff in wanted if diff.facet is not Facet.IDENTITY)
+            diffs = tuple(diff for diff in wanted if diff.facet not in VALUE_FACETS)
         if wanted and not diffs:
             self._settle(draft, desired.household, Rejected(NOT_AGAIN))
         elif diffs:

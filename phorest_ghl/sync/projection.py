@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -16,11 +16,12 @@ from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.ghl import fields
 from phorest_ghl.sync import consent, normalise
 from phorest_ghl.sync.consent import Channel, OnRecord
+from phorest_ghl.sync.facts.loading import NOTHING, WITHOUT, Facts
 from phorest_ghl.sync.identity import Former, Household
-from phorest_ghl.sync.rules import Rules
+from phorest_ghl.sync.rules import Rules, folded
 from phorest_ghl.sync.source import ClientRow, Names
 
-PROJECTION_VERSION = 2
+PROJECTION_VERSION = 3
 """Raised whenever the same rows would give another record: it makes every record dirty."""
 
 CLEARED = ""
@@ -80,12 +81,14 @@ class Projector:
         names: what the ids in a client's row are called.
         rules: the salon's choices.
         on_record: the causes on record by address and channel.
+        facts: what follows from visits, sales and points.
     """
 
     keyring: Keyring
     names: Names = field(default_factory=Names)
     rules: Rules = field(default_factory=Rules)
     on_record: OnRecord = field(default_factory=dict[tuple[str, Channel], frozenset[str]])
+    facts: Facts = NOTHING
 
     def contact(self, household: Household) -> DesiredContact:
         """The contact of a household. A primary that is archived, banned or deleted keeps its identity as it stands."""
@@ -94,7 +97,7 @@ class Projector:
             household,
             identity=self._identity(household) if household.primary.live else {},
             blocked=consent.blocks(household, self.on_record, self.rules.policy),
-            custom=self._custom(client),
+            custom=self._custom(household),
             tags=self._tags(client),
             # Archived or banned, the contact is left as it is but for the one tag (design §6).
             keeps_tags=not household.primary.live and not client.deleted,
@@ -156,15 +159,37 @@ class Projector:
         }
         return {name: value for name, value in values.items() if value}
 
-    def _custom(self, client: ClientRow) -> dict[str, str]:
+    @cached_property
+    def _enabled(self) -> tuple[str, ...]:
+        """All fields of ours but the client's id, known or not."""
+        return tuple(spec.name for spec in fields.enabled(self.rules.switches) if spec is not fields.PHOREST_ID)
+
+    @cached_property
+    def _own(self) -> tuple[tuple[str, Callable[[ClientRow, Names], str | None]], ...]:
+        """The fields that come from the client's own row, and how."""
+        return tuple((name, _VALUES[name]) for name in self._enabled if name in _VALUES)
+
+    @cached_property
+    def _without(self) -> Mapping[str, str]:
+        """The fields of facts that are known, as they stand for a client who has none."""
+        specs = (spec for spec in fields.enabled(self.rules.switches) if spec.name not in _VALUES)
+        return {spec.name: WITHOUT.get(spec.name, CLEARED) for spec in specs if self.facts.says(spec)}
+
+    def _custom(self, household: Household) -> dict[str, str]:
+        client = household.primary.client
         values: dict[str, str] = {fields.PHOREST_ID.name: client.phorest_id}
-        enabled = [spec.name for spec in fields.enabled(self.rules.switches) if spec is not fields.PHOREST_ID]
         if client.deleted and client.merged_to is None:
             # The id stays: it names no person, and lets a restored client find its contact again.
-            return values | dict.fromkeys(enabled, CLEARED)
+            return values | dict.fromkeys(self._enabled, CLEARED)
         if client.archived or client.banned or client.merged_to is not None:
             return values
-        return values | {name: _VALUES[name](client, self.names) or CLEARED for name in enabled}
+        for name, value in self._own:
+            values[name] = value(client, self.names) or CLEARED
+        values.update(self._without)
+        values.update(self.facts.values.get(client.phorest_id, {}))
+        if any(member.phorest_id in self.facts.ahead for member in household.members):
+            values.update(_NOT_DUE)  # nobody is asked to book while somebody of the household comes anyway (S13)
+        return values
 
     def _tags(self, client: ClientRow) -> frozenset[str]:
         states = (
@@ -176,7 +201,13 @@ class Projector:
         if state:
             return state
         named = (self.names.categories.get(category) for category in client.category_ids)
-        return frozenset(fields.category_tag(name) for name in named if name and name.strip())
+        hidden = self.rules.facets.hidden_categories
+        categories = frozenset(
+            fields.category_tag(name)
+            for name in named
+            if name and name.strip() and not (hidden and folded((name,))[0] in hidden)
+        )
+        return categories | self.facts.tags.get(client.phorest_id, frozenset())
 
 
 def _since(client: ClientRow, names: Names) -> str | None:
@@ -197,6 +228,8 @@ def _yes_or_no(value: bool | None) -> str:  # noqa: FBT001 - a flag of Phorest's
     return "yes" if value is True else "no"
 
 
+_NOT_DUE: Mapping[str, str] = {fields.REBOOK_DUE.name: CLEARED, fields.REBOOK_AT_RISK.name: "no"}
+
 _VALUES: Mapping[str, Callable[[ClientRow, Names], str | None]] = {
     fields.BRANCH.name: lambda client, names: names.branches.get(client.branch_id or ""),
     fields.CLIENT_SINCE.name: _since,
@@ -207,4 +240,4 @@ _VALUES: Mapping[str, Callable[[ClientRow, Names], str | None]] = {
     fields.SMS_MARKETING.name: lambda client, _: _yes_or_no(client.sms_marketing),
     fields.EMAIL_MARKETING.name: lambda client, _: _yes_or_no(client.email_marketing),
 }
-"""Where each custom field of ours gets its value."""
+"""Where each custom field that comes from the client's own row gets its value."""

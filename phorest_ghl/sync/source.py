@@ -51,6 +51,8 @@ class ClientRow:
     credit_balance: Decimal | None = None
     client_since: datetime | None = None
     notes: str | None = None
+    loyalty_points: Decimal | None = None
+    loyalty_card: str | None = None
 
 
 # A client that Phorest no longer has, asked for by id, is deleted too, though no flag says so.
@@ -61,7 +63,7 @@ _CLIENTS = """
            sms_reminder_consent as sms_reminder, email_reminder_consent as email_reminder, last_visit,
            phorest_created_at as created_at, creating_branch_id as branch_id, birth_date, street_address_1 as street,
            city, state, postal_code, country, client_category_ids as category_ids, preferred_staff_id, external_id,
-           credit_balance, client_since, notes
+           credit_balance, client_since, notes, loyalty_points, loyalty_card_serial as loyalty_card
     from phorest_clients
 """
 
@@ -84,7 +86,8 @@ def _client(values: dict[str, Any]) -> ClientRow:
 class Names:
     """What ids that a client holds are called, and how its branch's addresses are read.
 
-    `countries` is the ISO code of each branch that has one; `staff_at` who among the staff uses which address (S12).
+    `countries` is the ISO code of each branch that has one; `staff_at` who among the staff uses which address (S12);
+    `nobody` are those of the staff that are columns of the diary and no people: rooms, machines, a "No show".
     """
 
     countries: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -93,6 +96,7 @@ class Names:
     categories: Mapping[str, str] = field(default_factory=dict[str, str])
     staff: Mapping[str, str] = field(default_factory=dict[str, str])
     staff_at: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    nobody: frozenset[str] = frozenset()
 
 
 def load_names(connection: Connection) -> Names:
@@ -106,7 +110,10 @@ def load_names(connection: Connection) -> Names:
         text("select phorest_id, name from phorest_client_categories where name is not null")
     )
     staff = connection.execute(
-        text("""select phorest_id, first_name, last_name, email, mobile, branch_id from phorest_staff
+        text("""select phorest_id, first_name, last_name, email, mobile, branch_id,
+                       user_id is null and email is null and mobile is null
+                           and coalesce(hide_from_online_bookings, true) as nobody
+                from phorest_staff
                 where deleted_at is null order by branch_id, phorest_id""")
     ).all()
     at: dict[str, set[str]] = {}
@@ -125,6 +132,7 @@ def load_names(connection: Connection) -> Names:
         categories={row.phorest_id: row.name for row in categories},
         staff={staff_id: name for staff_id, name in called.items() if name},
         staff_at={address: frozenset(names) for address, names in at.items()},
+        nobody=frozenset(row.phorest_id for row in staff if row.nobody),
     )
 
 

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from phorest_ghl.commands.bringing import import_clients
 from phorest_ghl.commands.console import Out
 from phorest_ghl.commands.progress import PageBars, pages_shown
-from phorest_ghl.commands.sync import import_clients
 from phorest_ghl_tests.sync.rig import Rig, installation
 
 if TYPE_CHECKING:

@@ -61,7 +61,7 @@ def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(definition
 def test_every_asset_has_a_pool_of_its_own(definitions: dg.Definitions) -> None:
     pools = [assets.op.pool for assets in definitions.assets or () if isinstance(assets, dg.AssetsDefinition)]
     assert None not in pools
-    assert len(set(pools)) == len(pools) == 10
+    assert len(set(pools)) == len(pools) == 13
 
 
 def test_every_import_says_how_fresh_it_should_be_and_blocks_a_sync_of_what_is_incomplete(
@@ -117,8 +117,9 @@ def test_the_cron_table_is_this(definitions: dg.Definitions) -> None:
     table = [
         ("clients", "2 */2 * * *"),
         ("import_appointments", "5,15,25,35,45,55 * * * *"),
-        ("import_loyalty", "45 */12 * * *"),
-        ("import_products", "15 5 * * *"),
+        ("bookings", "35 */2 * * *"),
+        ("loyalty", "45 */12 * * *"),
+        ("products", "15 5 * * *"),
         ("import_staff", "30 6 * * *"),
         ("prune", "40 3 * * *"),
     ]
@@ -129,7 +130,6 @@ def test_the_cron_table_is_this(definitions: dg.Definitions) -> None:
     ("job", "reads"),
     [
         ("import_appointments", {"appointments"}),
-        ("import_loyalty", {"clients", "client_categories"}),
         ("import_products", {"service_categories", "services", "products", "purchases"}),
         ("import_staff", {"branches", "staff"}),
     ],
@@ -139,6 +139,29 @@ def test_the_crons_that_import_read_this_and_write_nothing_to_ghl(
 ) -> None:
     nodes = {node.name for node in definitions.resolve_job_def(job).nodes_in_topological_order}
     assert nodes == {f"phorest__{entity}" for entity in reads}
+
+
+@pytest.mark.parametrize(
+    ("job", "steps"),
+    [
+        ("bookings", {"ghl__bookings"}),
+        ("loyalty", {"phorest__client_categories", "phorest__clients", "ghl__loyalty"}),
+        (
+            "products",
+            {
+                "phorest__service_categories",
+                "phorest__services",
+                "phorest__products",
+                "phorest__purchases",
+                "ghl__product_tags",
+            },
+        ),
+    ],
+)
+def test_the_crons_of_parts_of_contacts_are_of_these_steps(
+    definitions: dg.Definitions, job: str, steps: set[str]
+) -> None:
+    assert {node.name for node in definitions.resolve_job_def(job).nodes_in_topological_order} == steps
 
 
 def test_every_import_has_a_cron_that_keeps_it_as_fresh_as_it_should_be(definitions: dg.Definitions) -> None:

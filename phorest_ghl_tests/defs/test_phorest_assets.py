@@ -71,7 +71,7 @@ def test_the_job_for_everything_imports_all_of_it_and_every_check_passes(
     again = metadata(run(salon, instance, "import_everything"))
     assert {found["rows_inserted"] + found["rows_updated"] for found in again.values()} == {0}
     assert not again["phorest/clients"]["window"].startswith("everything, at")
-    for job in ("full_clients", "import_loyalty", "full_appointments"):
+    for job in ("full_clients", "full_appointments"):
         read = metadata(run(salon, instance, job))
         (entity,) = set(read) - {"phorest/client_categories"}
         assert read[entity]["window"].startswith("everything, at"), job

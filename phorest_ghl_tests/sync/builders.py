@@ -16,6 +16,7 @@ from phorest_ghl.ghl.models import DndSetting
 from phorest_ghl.sync.consent import OnRecord, settings
 from phorest_ghl.sync.decisions import Decisions
 from phorest_ghl.sync.differences import field_hash
+from phorest_ghl.sync.facts.loading import NOTHING, Facts
 from phorest_ghl.sync.held import Held
 from phorest_ghl.sync.identity import households, people
 from phorest_ghl.sync.journal import MappingRow
@@ -72,9 +73,10 @@ def desired(
     on_record: OnRecord | None = None,
     group: bool = True,
     rules: Rules = Rules(),  # noqa: B008 - frozen
+    facts: Facts = NOTHING,
 ) -> list[DesiredContact]:
     """What GHL should hold for these clients."""
-    projector = Projector(KEYRING, NAMES, rules, on_record or {})
+    projector = Projector(KEYRING, NAMES, rules, on_record or {}, facts)
     found = people(clients, COUNTRIES)
     return [projector.contact(h) for h in households(found, anchors or {}, group=group)]
 
@@ -127,6 +129,7 @@ def plan_of(
     decided: Decisions = Decisions(),  # noqa: B008 - frozen
     on_record: OnRecord | None = None,
     rules: Rules = Rules(),  # noqa: B008 - frozen
+    facts: Facts = NOTHING,
 ) -> Plan:
     """The plan for these contacts against what GHL holds."""
     held = Held(
@@ -139,7 +142,7 @@ def plan_of(
         duplicates=duplicates,
         quiet=quiet,
     )
-    projector = Projector(KEYRING, NAMES, rules, on_record or {})
+    projector = Projector(KEYRING, NAMES, rules, on_record or {}, facts)
     return Planner(held, projector, KEYRING, decided=decided).plan(contact.household for contact in contacts)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from phorest_ghl.assembly import rules
 from phorest_ghl.ghl.client import GhlClient
 from phorest_ghl.ghl.fields import GUARD_TAG, category_tag, enabled
 from phorest_ghl.ghl.models import Acknowledged, ContactWrite
@@ -39,7 +40,7 @@ FULL = {
 
 @pytest.fixture
 def salon(database: Database) -> Iterator[Rig]:
-    with installation(database.url, clients=16) as rig:
+    with installation(database.url, clients=16, settings={"SYNC_LOYALTY": "false"}) as rig:
         yield rig
 
 
@@ -83,7 +84,9 @@ def test_every_field_of_phorest_arrives_and_only_enabled_fields_are_made(salon: 
         "Phorest credit balance": -12.5,
         "Phorest preferred stylist": f"{stylist['firstName']} {stylist['lastName']}".strip(),
     }
-    assert {row["name"] for row in salon.sandbox.truth("ghl/fields")} == {spec.label for spec in enabled(())}
+    assert {row["name"] for row in salon.sandbox.truth("ghl/fields")} == {
+        spec.label for spec in enabled(rules(salon.runtime.settings).switches)
+    }
     assert "Allergic" not in str(salon.contacts())
     assert salon.run().changes == NOTHING
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phorest_ghl.ghl.fields import GUARD_TAG, Facet, Rule
+from phorest_ghl.ghl.fields import GUARD_TAG, VALUE_FACETS, Facet, Rule
 from phorest_ghl.ghl.models import DndSetting
 from phorest_ghl.sync import consent
 from phorest_ghl.sync.held import Held
@@ -72,7 +72,7 @@ class World:
                 self.mappings |= {key: fresh[key] for key in change.mapped_ids}
 
     def _written(self, change: PlannedChange, held: MirrorContact) -> MirrorContact:
-        names = {d.name for d in change.diffs if d.facet is Facet.IDENTITY}
+        names = {d.name for d in change.diffs if d.facet in VALUE_FACETS}
         values = {n: v for n, v in change.desired.identity.items() if n in names}
         custom = {FIELD_IDS[n]: v for n, v in change.desired.custom.items() if n in names}
         tags = {d.name: d.after == PRESENT for d in change.tag_diffs}

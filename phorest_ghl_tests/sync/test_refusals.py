@@ -12,6 +12,7 @@ from phorest_ghl.ghl.models import Contact, ContactWrite
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sandbox.ghl import contact_writes
 from phorest_ghl.sync.registry import ForeignField
+from phorest_ghl.sync.rules import Rules
 from phorest_ghl_tests.sync.rig import Rig
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels, willing
 from phorest_ghl_tests.sync.test_safety_creates import alone
@@ -128,7 +129,7 @@ def test_a_field_that_cannot_be_made_ends_the_run_before_any_contact(rig: Rig) -
         rig.apply()
     assert rig.contacts() == []
     rig.run()
-    assert len(rig.sandbox.truth("ghl/fields")) == len(enabled(()))
+    assert len(rig.sandbox.truth("ghl/fields")) == len(enabled(Rules().switches))
     rig.check_everyone_is_on_one_contact()
 
 

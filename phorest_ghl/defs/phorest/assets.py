@@ -20,8 +20,10 @@ from phorest_ghl.defs.phorest.importing import (
 from phorest_ghl.phorest import specs
 
 BRANCHES = key_of("branches")
+CLIENT_CATEGORIES = key_of("client_categories")
 CLIENTS = key_of("clients")
 STAFF = key_of("staff")
+SERVICE_CATEGORIES = key_of("service_categories")
 SERVICES = key_of("services")
 PRODUCTS = key_of("products")
 

@@ -44,10 +44,6 @@ import_products = _job(
 import_appointments = _job("import_appointments", "Appointments that changed, or whole months.", "appointments")
 import_purchases = _job("import_purchases", "Sales that changed.", "purchases")
 import_everything = _job("import_everything", "All that Phorest has, in order.", *ENTITIES)
-import_loyalty = _job(
-    "import_loyalty", "Every client, with the points of each, and the categories.",
-    "client_categories", "clients", full=True,
-)  # fmt: skip
 full_clients = _job("full_clients", "Every client: points change unseen by any delta.", "clients", full=True)
 full_appointments = _job(
     "full_appointments", "Complete windows: what vanished, what moved away.", "appointments", full=True

@@ -5,9 +5,19 @@ import dagster as dg
 from phorest_ghl.assembly import Runtime
 from phorest_ghl.defs.failures import failures_as_sentences
 from phorest_ghl.defs.phorest.assets import BRANCHES, CLIENTS, PRODUCTS
-from phorest_ghl.defs.phorest.importing import DAILY, ImportConfig, importer_of, reads_all, report, settings_of
+from phorest_ghl.defs.phorest.importing import (
+    DAILY,
+    ImportConfig,
+    importer_of,
+    key_of,
+    reads_all,
+    report,
+    settings_of,
+)
 from phorest_ghl.phorest.specs import PURCHASES as PURCHASES_SPEC
 from phorest_ghl.sync.clients import new_batch_id
+
+PURCHASES = key_of("purchases")
 
 
 @dg.asset(**settings_of("purchases", PURCHASES_SPEC, DAILY, [BRANCHES, CLIENTS, PRODUCTS]))
