@@ -27,7 +27,7 @@ app.add_typer(review_app, name="review")
 _TAKES_IDS = {"ignore_unknown_options": True}
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
-_ENTITIES = ("clients",)
+_ENTITIES = ("clients", "check-ins")
 Entity = Annotated[str, typer.Argument(help=f"What to sync: {', '.join(_ENTITIES)}.")]
 
 
@@ -77,10 +77,16 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what would be written to GHL, field by field, and write nothing."""
-    from phorest_ghl.commands.sync import plan as command  # noqa: PLC0415 - commands load only what they need
+    from phorest_ghl.commands import check_ins  # noqa: PLC0415 - commands load only what they need
+    from phorest_ghl.commands.sync import plan as command  # noqa: PLC0415
 
     _known(entity)
-    _leave(lambda: command(_settings(), Out(as_json=as_json), values=values))
+    out = Out(as_json=as_json)
+    _leave(
+        lambda: (
+            check_ins.plan(_settings(), out) if entity == check_ins.NAME else command(_settings(), out, values=values)
+        )
+    )
 
 
 @app.command()
@@ -100,18 +106,17 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Import from Phorest, plan, and write to GHL."""
-    from phorest_ghl.commands.sync import sync as command  # noqa: PLC0415 - commands load only what they need
+    from phorest_ghl.commands import check_ins  # noqa: PLC0415 - commands load only what they need
+    from phorest_ghl.commands.sync import sync as command  # noqa: PLC0415
 
     _known(entity)
-    _leave(
-        lambda: command(
-            _settings(),
-            Out(as_json=as_json),
-            workflows_paused=workflows_paused,
-            adopt_fields=adopt_fields,
-            full=full,
+    out = Out(as_json=as_json)
+    if entity == check_ins.NAME:
+        _leave(lambda: check_ins.sync(_settings(), out, full=full))
+    else:
+        _leave(
+            lambda: command(_settings(), out, workflows_paused=workflows_paused, adopt_fields=adopt_fields, full=full)
         )
-    )
 
 
 @app.command("go-live")
