@@ -124,9 +124,7 @@ CALLS: Mapping[str, tuple[Callable[[GhlClient], object], ...]] = {
 EACH = [pytest.param(name, call, id=f"{name} {n}") for name, calls in CALLS.items() for n, call in enumerate(calls, 1)]
 
 
-def sent(
-    generation: Generation, call: Callable[[Any], object], kind: type[GhlClient] = GhlClient
-) -> httpx.Request:
+def sent(generation: Generation, call: Callable[[Any], object], kind: type[GhlClient] = GhlClient) -> httpx.Request:
     """The one request that a call of the client makes."""
     requests: list[httpx.Request] = []
 

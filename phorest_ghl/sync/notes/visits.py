@@ -87,7 +87,8 @@ _VISITS = text("""
     )
     select a.phorest_id, a.client_id, a.service_id, a.service_name, s.category_id, s.category_name, a.appointment_date,
            a.start_time, a.starts_at, b.time_zone as zone_name, a.happened, coalesce(c.walk_in, false) as walk_in,
-           coalesce(c.deleted or c.deleted_at is not null, false) as client_deleted
+           -- One that was merged away is deleted too, and on its winner's contact.
+           coalesce((c.deleted or c.deleted_at is not null) and c.merged_to_client_id is null, false) as client_deleted
     from visits a
     left join phorest_branches b on b.phorest_id = a.branch_id
     left join phorest_services s on s.branch_id = a.branch_id and s.phorest_id = a.service_id

@@ -80,7 +80,7 @@ class NotesRig:
         """Runs of the workflows that a note starts."""
         return [
             row
-            for row in self.sandbox.control("GET", "/automations?trigger=note")
+            for row in self.sandbox.truth("automations?trigger=note")
             if all(str(row[name]) == value for name, value in wanted.items())
         ]
 
