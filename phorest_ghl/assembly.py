@@ -19,6 +19,7 @@ from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.migrate import upgrade
 from phorest_ghl.ghl.client import GhlClient, GhlReader, private_token
 from phorest_ghl.ghl.fields import Facet
+from phorest_ghl.ghl.notes import NotesClient, NotesReader
 from phorest_ghl.ghl.versions import ApiVersion
 from phorest_ghl.http.budget import Budget, Limits, UnlimitedBudget
 from phorest_ghl.http.budget_postgres import PostgresBudget
@@ -31,6 +32,8 @@ from phorest_ghl.phorest.watched import Seen, WatchedClient
 from phorest_ghl.settings import Settings, SettingsError, kept_days, listed, tiers
 from phorest_ghl.sync.clients import ClientsSync
 from phorest_ghl.sync.lookup import SEARCH_LAG_S
+from phorest_ghl.sync.notes.road import CheckInsSync
+from phorest_ghl.sync.notes.visits import NoteRules
 from phorest_ghl.sync.parts import Part
 from phorest_ghl.sync.rules import FacetRules, Rules
 
@@ -158,6 +161,13 @@ class Runtime:
         return ClientsSync(
             self.engine, client, self.keyring(), batch_id=batch_id, rules=rules(self.settings), lag_s=lag_s, part=part
         )
+
+    def check_ins_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> CheckInsSync:
+        """A run of check-in notes for the location; only a `writing` one can apply. Raises SettingsError."""
+        kind = NotesClient if writing else NotesReader
+        client = kind(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
+        chosen = NoteRules(days=self.settings.check_in_days, excluded=self.settings.excluded_from_notes)
+        return CheckInsSync(self.engine, client, self.keyring(), batch_id=batch_id, rules=chosen, lag_s=lag_s)
 
     def phorest(self, seen: Seen | None = None) -> PhorestClient:
         """A client of the business, paced with everybody who uses its credential; `seen` is told of every page.

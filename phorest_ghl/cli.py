@@ -28,7 +28,7 @@ _TAKES_IDS = {"ignore_unknown_options": True}
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 NoImport = Annotated[bool, typer.Option("--no-import", help="Work on what was last imported; ask Phorest nothing.")]
-_ENTITIES = ("clients", "loyalty", "bookings", "products")
+_ENTITIES = ("clients", "loyalty", "bookings", "products", "check-ins")
 Entity = Annotated[str, typer.Argument(help=f"What to sync: {', '.join(_ENTITIES)}.")]
 
 
@@ -79,10 +79,14 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what would be written to GHL, field by field, and write nothing."""
-    from phorest_ghl.commands.sync import plan as command  # noqa: PLC0415 - commands load only what they need
+    from phorest_ghl.commands import check_ins  # noqa: PLC0415 - commands load only what they need
+    from phorest_ghl.commands.sync import plan as command  # noqa: PLC0415
 
     _known(entity)
-    _leave(lambda: command(_settings(), Out(as_json=as_json), entity=entity, values=values, do_import=not no_import))
+    out = Out(as_json=as_json)
+    if entity == check_ins.NAME:
+        _leave(lambda: check_ins.plan(_settings(), out, do_import=not no_import))
+    _leave(lambda: command(_settings(), out, entity=entity, values=values, do_import=not no_import))
 
 
 @app.command()
@@ -107,13 +111,17 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Import from Phorest, plan, and write to GHL."""
-    from phorest_ghl.commands.sync import sync as command  # noqa: PLC0415 - commands load only what they need
+    from phorest_ghl.commands import check_ins  # noqa: PLC0415 - commands load only what they need
+    from phorest_ghl.commands.sync import sync as command  # noqa: PLC0415
 
     _known(entity)
+    out = Out(as_json=as_json)
+    if entity == check_ins.NAME:
+        _leave(lambda: check_ins.sync(_settings(), out, full=full, limit=limit, do_import=not no_import))
     _leave(
         lambda: command(
             _settings(),
-            Out(as_json=as_json),
+            out,
             entity=entity,
             workflows_paused=workflows_paused,
             adopt_fields=adopt_fields,

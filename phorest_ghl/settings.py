@@ -212,6 +212,16 @@ class Settings(BaseModel):
         example="Hair growth, Skin clinic",
         default="",
     )
+    check_in_days: Annotated[int, Field(ge=1, le=60)] = _setting(
+        "Salon", "Days back in which a visit that has no check-in note yet gets one", example="7", default=7
+    )
+    services_without_notes: str = _setting(
+        "Salon",
+        "Services and service categories, by name or id with semicolons between, whose visits get no check-in note, for "
+        "what they are called may reveal health",
+        example="Laser Consultation; Medical",
+        default="",
+    )
     salon_timezone: str = _setting(
         "Salon", "Time zone of the schedules", example="Europe/Dublin", where="the tz database's names", default="UTC"
     )
@@ -320,6 +330,11 @@ class Settings(BaseModel):
     def branch_ids(self) -> tuple[str, ...]:
         """The branches that are read; none for all of them."""
         return tuple(part.strip() for part in (self.phorest_branch_id or "").split(",") if part.strip())
+
+    @property
+    def excluded_from_notes(self) -> frozenset[str]:
+        """Services and categories that no note may name, by name or id, in lower case."""
+        return frozenset(part.strip().casefold() for part in self.services_without_notes.split(";") if part.strip())
 
     @property
     def zone(self) -> ZoneInfo:

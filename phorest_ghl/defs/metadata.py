@@ -58,7 +58,16 @@ def import_metadata(result: ImportResult, others: Iterable[ImportResult] = ()) -
 
 
 def sync_metadata(result: RunResult, plan: Plan, *, daily_limit: int) -> Metadata:
-    """What a sync did: items by outcome and reason, changes by action, requests and their part of the day's budget."""
+    """What a sync of contacts did: as `run_metadata`, and what it means for consent and for people."""
+    return {
+        **run_metadata(result, daily_limit=daily_limit),
+        "consent_changes": dg.MetadataValue.json(plan.consent_changes()),
+        **_for_people(plan),
+    }
+
+
+def run_metadata(result: RunResult, *, daily_limit: int) -> Metadata:
+    """What a run did: items by outcome and reason, changes by action, requests and their part of the day's budget."""
     reasons = [
         {"outcome": kind, "reason": reason, "items": count}
         for kind, counts in sorted(result.reasons.items())
@@ -71,10 +80,8 @@ def sync_metadata(result: RunResult, plan: Plan, *, daily_limit: int) -> Metadat
         "requests": _int(result.requests),
         "share_of_daily_budget": dg.MetadataValue.float(round(result.requests / daily_limit, 6)),
         "seconds": dg.MetadataValue.float(round(result.seconds, 3)),
-        "consent_changes": dg.MetadataValue.json(plan.consent_changes()),
         "batch_id": dg.MetadataValue.text(result.batch_id),
         **({"reasons": _rows(reasons)} if reasons else {}),
-        **_for_people(plan),
     }
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from phorest_ghl.defs.ghl.assets import CONTACTS
+from phorest_ghl.defs.ghl.notes import APPOINTMENTS, CHECK_IN_NOTES
 from phorest_ghl.defs.ghl.parts import BOOKINGS, LOYALTY, PRODUCT_TAGS
 from phorest_ghl.defs.phorest.assets import CLIENT_CATEGORIES, CLIENTS, PRODUCTS, SERVICE_CATEGORIES, SERVICES
 from phorest_ghl.defs.phorest.importing import FULL_TAG
@@ -38,6 +39,7 @@ class CronEntry:
         assets: what the job materializes, where it is made from this line.
         whole_daily: imports that the first run of the day reads whole, not only what changed.
         full: every run reads all of what it imports.
+        imported_by: jobs that import the first of `assets`; while one of them is going, this line leaves that to it.
     """
 
     name: str
@@ -46,6 +48,7 @@ class CronEntry:
     assets: Sequence[dg.AssetKey] = ()
     whole_daily: tuple[str, ...] = ()
     full: bool = False
+    imported_by: tuple[str, ...] = ()
 
 
 CRON_TABLE = (
@@ -61,6 +64,13 @@ CRON_TABLE = (
         "35 */2 * * *",
         "Online bookings to the contacts of who made them, from the appointments as last imported.",
         assets=(BOOKINGS,),
+    ),
+    CronEntry(
+        "check_ins",
+        "8,38 * * * *",
+        "A note on the contact for each visit of the last days that has begun.",
+        assets=(APPOINTMENTS, CHECK_IN_NOTES),
+        imported_by=("appointments", "import_appointments", "full_appointments"),
     ),
     CronEntry(
         "loyalty",
@@ -121,6 +131,11 @@ def _tick(entry: CronEntry) -> Callable[[dg.ScheduleEvaluationContext], dg.RunRe
                 f"Run {going[0].run_id} of {entry.name} is still going, so this tick is left out; what it would have read "
                 "is read by the next one. If the run hangs, terminate it under Runs."
             )
+        if any(
+            context.instance.get_runs(dg.RunsFilter(job_name=name, statuses=_GOING), limit=1)
+            for name in entry.imported_by
+        ):
+            return dg.RunRequest(asset_selection=list(entry.assets[1:]))
         if not entry.whole_daily:
             return dg.RunRequest()
         tags = {WHOLE_TAG: context.scheduled_execution_time.date().isoformat()}

@@ -169,3 +169,21 @@ def test_the_settings_example_is_printed_whole() -> None:
     done = call("settings-example")
     assert done.exit_code == 0
     assert "PHOREST_API_BASE_URL=" in done.stdout
+
+
+def test_check_ins_are_planned_and_synced_by_their_name(database: Database) -> None:
+    with SandboxServer(SandboxOptions(clients=40, seed=4, months=1, rate_window_s=WINDOW_S)) as salon:
+        environ = {
+            **salon.settings,
+            "DATABASE_URL": database.url,
+            "PHOREST_GHL_HASH_KEY": HASH_KEY,
+            "GHL_RATE_WINDOW_S": str(WINDOW_S),
+        }
+        assert call("sync", "--workflows-paused", "--json", environ=environ).exit_code == 0
+        planned = json.loads(call("plan", "check-ins", "--json", environ=environ).stdout)
+        done = call("sync", "check-ins", "--json", environ=environ)
+        assert done.exit_code == 0, done.stderr
+        outcomes = json.loads(done.stdout)["entities"]["check-ins"]["outcomes"]
+        notes = salon.truth("ghl/notes")
+        assert notes
+        assert outcomes["applied"] == planned["entities"]["check-ins"]["changes"]["create"] == len(notes)

@@ -78,6 +78,26 @@ def test_a_run_imports_and_syncs_and_reports_the_same_numbers_as_the_truth(
     assert synced["reviews"] == 0
 
 
+def test_the_check_ins_job_imports_appointments_and_writes_notes_once_the_clients_are_there(
+    database: Database, instance: dg.DagsterInstance
+) -> None:
+    options = SandboxOptions(clients=40, seed=3, months=1, rate_window_s=WINDOW_S)
+    with (
+        SandboxServer(options) as sandbox,
+        open_runtime(salon_settings(sandbox.settings, database.url), retry=IMPATIENT) as salon,
+    ):
+        confirm(salon)
+        assert run(salon, instance).success
+        job = build_defs(resources={"salon": salon}).resolve_job_def("check_ins")
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+        assert result.success
+        done = metadata(result, dg.AssetKey(["ghl", "check_in_notes"]))
+        notes = sandbox.truth("ghl/notes")
+        assert notes
+        assert (done["outcome_applied"], done["planned_create"]) == (len(notes), len(notes))
+        assert done["requests"] == len(notes) + 1, "the guard tag is one call"
+
+
 def test_a_second_run_changes_nothing_and_says_so(salon: Runtime, instance: dg.DagsterInstance) -> None:
     confirm(salon)
     run(salon, instance)

@@ -94,3 +94,22 @@ def test_a_whole_read_that_failed_or_was_left_out_is_made_up_for_by_the_next_tic
     assert whole(late)
     ran(instance, "import_appointments", late)
     assert not whole(tick(instance, "import_appointments", "00:25", day=20))
+
+
+def test_check_ins_leave_the_import_to_an_appointments_run_that_is_going(instance: dg.DagsterInstance) -> None:
+    said: dict[str, dg.RunRequest | str] = {}
+
+    @dg.op
+    def long_read(context: dg.OpExecutionContext) -> None:
+        said["during"] = tick(context.instance, "check_ins", "12:38")
+
+    @dg.job(name="import_appointments")
+    def reading() -> None:
+        long_read()
+
+    reading.execute_in_process(instance=instance)
+    during, afterwards = said["during"], tick(instance, "check_ins", "13:08")
+    assert isinstance(during, dg.RunRequest)
+    assert isinstance(afterwards, dg.RunRequest)
+    assert during.asset_selection == [dg.AssetKey(["ghl", "check_in_notes"])]
+    assert afterwards.asset_selection is None

@@ -64,9 +64,13 @@ ANSWERS: Mapping[str, object] = {
     "/contacts/search/duplicate": {"contact": None},
     "/contacts/bulk/tags/update/add": {"responses": []},
     "/contacts/bulk/tags/update/remove": {"responses": []},
+    "/contacts/X/notes": {"notes": [{"id": "N", "body": "b"}], "note": {"id": "N"}},
+    "/contacts/X/notes/N": {"note": {"id": "N"}},
     "/workflows/": {"workflows": [{"id": "W", "name": "n", "status": "published"}]},
 }
 TEMPLATES = {
+    "/contacts/X/notes": ("contacts", "/contacts/{contactId}/notes"),
+    "/contacts/X/notes/N": ("contacts", "/contacts/{contactId}/notes/{id}"),
     "/locations/L": ("locations", "/locations/{locationId}"),
     "/locations/L/customFields": ("locations", "/locations/{locationId}/customFields"),
     "/contacts/": ("contacts", "/contacts/"),
@@ -120,7 +124,7 @@ CALLS: Mapping[str, tuple[Callable[[GhlClient], object], ...]] = {
 EACH = [pytest.param(name, call, id=f"{name} {n}") for name, calls in CALLS.items() for n, call in enumerate(calls, 1)]
 
 
-def sent(generation: Generation, call: Callable[[GhlClient], object]) -> httpx.Request:
+def sent(generation: Generation, call: Callable[[Any], object], kind: type[GhlClient] = GhlClient) -> httpx.Request:
     """The one request that a call of the client makes."""
     requests: list[httpx.Request] = []
 
@@ -135,7 +139,7 @@ def sent(generation: Generation, call: Callable[[GhlClient], object]) -> httpx.R
         budget=NotingBudget(),
         transport=httpx.MockTransport(answer),
     ) as session:
-        call(GhlClient(session, "L", ApiVersion(generation)))
+        call(kind(session, "L", ApiVersion(generation)))
     (request,) = requests
     return request
 

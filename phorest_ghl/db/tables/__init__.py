@@ -15,6 +15,7 @@ from phorest_ghl.db.tables.ledger import (
     sync_intents,
 )
 from phorest_ghl.db.tables.mirror import ghl_contacts, ghl_fields, ghl_locations
+from phorest_ghl.db.tables.notes import ghl_notes
 from phorest_ghl.db.tables.operations import (
     api_budget,
     audit_findings,
@@ -51,6 +52,7 @@ __all__ = [
     "ghl_contacts",
     "ghl_fields",
     "ghl_locations",
+    "ghl_notes",
     "ghl_oauth_tokens",
     "guarded_contacts",
     "import_cursors",

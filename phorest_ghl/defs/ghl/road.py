@@ -65,17 +65,18 @@ def materialize(
         )
         if config.dry_run:
             return dg.MaterializeResult(
-                metadata=plan_metadata(plan, daily_limit=daily), check_results=[_add_up(plan.total, plan.total)]
+                metadata=plan_metadata(plan, daily_limit=daily), check_results=[add_up(plan.total, plan.total)]
             )
         result = sync.apply(plan, prepared, started_at=started, job_id=context.run.run_id)
     metadata = sync_metadata(result, plan, daily_limit=daily)
     if result.stopped is not None:
         context.add_output_metadata(metadata)
         raise failure(result.stopped)
-    return dg.MaterializeResult(metadata=metadata, check_results=[_add_up(result.total, sum(result.outcomes.values()))])
+    return dg.MaterializeResult(metadata=metadata, check_results=[add_up(result.total, sum(result.outcomes.values()))])
 
 
-def _add_up(items: int, outcomes: int) -> dg.AssetCheckResult:
+def add_up(items: int, outcomes: int) -> dg.AssetCheckResult:
+    """Whether as many items left a run as entered it."""
     return dg.AssetCheckResult(
         check_name=ADD_UP, passed=items == outcomes, metadata={"items": items, "outcomes": outcomes}
     )

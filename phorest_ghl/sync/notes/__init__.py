@@ -1,0 +1,1 @@
+"""Check-ins → notes on contacts: what each is to say, which are missing, putting them there."""
