@@ -4,20 +4,18 @@ Measured fastest of eleven ways (docs/decisions/0003-import-in-one-statement.md)
 Belongs here: the statement and what it counted. Does not: which columns an entity has (`phorest.specs`).
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, Self
+from typing import Self
 
 import orjson
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, Table, text
 
 from phorest_ghl.db.keyed import Keyring
+from phorest_ghl.db.row_hashes import SIZE, Hashed, RowHasher
 
-_DIGEST = hashlib.sha256().digest_size
 _RAW = "jsonb_strip_nulls(coalesce(item -> :raw_key, item))"
 
 RAW_KEY = "\u0001raw"
@@ -89,8 +87,7 @@ class PageWriter:
         of_branch: bool = False,
     ) -> None:
         self._entity_type = entity_type
-        self._id_fields = tuple(id_fields)
-        self._inner, self._outer = (hashlib.sha256(pad) for pad in keyring.pads())
+        self._hasher = RowHasher(keyring, id_fields)
         self._sql = text(_statement(table, id_fields, columns, on_change, of_branch=of_branch))
 
     def write(
@@ -98,7 +95,7 @@ class PageWriter:
         connection: Connection,
         *documents: bytes | str,
         path: Sequence[str] = (),
-        digests: Sequence[bytes] = (),
+        hashed: Sequence[Hashed] = (),
         batch_id: str,
         branch_id: str | None = None,
         read: tuple[str, int] | None = None,
@@ -110,10 +107,10 @@ class PageWriter:
 
         `read` is the id and the pass of a read that wants the listed ids noted in `import_listed`; its commits do not wait
         for the disk, since its cursor's does, which makes them durable too (docs/decisions/0003); `derived_from` is what
-        derived columns look up, as the parameter `derived_from`, a JSON object; `digests` is what `digests` made of each
+        derived columns look up, as the parameter `derived_from`, a JSON object; `hashed` is what `hashed` made of each
         document, where that is done already. Raises SQLAlchemy's errors as they are.
         """
-        hashes = digests or [self.digests(document, path) for document in documents]
+        hashes = hashed or [self.hashed(document, path) for document in documents]
         read_id, pass_number = read or (None, None)
         row = connection.execute(
             self._sql,
@@ -121,8 +118,8 @@ class PageWriter:
                 "documents": Jsonb(documents, dumps=_joined),
                 "path": list(path),
                 "raw_key": RAW_KEY,
-                "hashes": b"".join(hashes),
-                "firsts": [0, *accumulate(len(one) // _DIGEST for one in hashes)],
+                "hashes": b"".join([one.digests for one in hashes]),
+                "firsts": [0, *accumulate(map(len, hashes))],
                 "entity_type": self._entity_type,
                 "batch_id": batch_id,
                 "branch_id": branch_id,
@@ -133,43 +130,9 @@ class PageWriter:
         ).one()
         return Written(seen=len(row.ids), inserted=row.inserted, updated=row.updated, ids=tuple(row.ids))
 
-    def digests(self, document: bytes | str, path: Sequence[str] = (), *, rows: int = 0) -> bytes:
-        """The keyed hash of each row of the array at `path`, one after the other; it may be asked for in any thread.
-
-        Rows that came alike have the same one. Rows with different ones may still have the same content (nulls, order of
-        members), so those are compared. `rows` is how many there are, where that is known: then the document is only cut
-        into them, if it can be, and not parsed.
-        """
-        if rows and isinstance(document, bytes) and (cut := self._cut(document, rows)) is not None:
-            return b"".join(map(self._digest, cut))
-        found: Any = _parsed(document)
-        for part in path:
-            found = found[part]
-        return b"".join([self._digest(orjson.dumps(row)) for row in found])
-
-    def _cut(self, document: bytes, rows: int) -> list[bytes] | None:
-        """The rows' bytes, if each begins with its id and nothing else does; a text cannot hold an unescaped quote."""
-        for name in self._id_fields:
-            head, between = b'[{"%b":' % name.encode(), b'},{"%b":' % name.encode()
-            start = document.find(head)
-            if start >= 0:
-                cut = document[start + len(head) : document.rfind(b"}]")].split(between)
-                return cut if len(cut) == rows else None
-        return None
-
-    def _digest(self, row: bytes) -> bytes:
-        """HMAC-SHA256, as `Keyring` has it, from states that have seen the key already: half the time."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(row)
-        outer.update(inner.digest())
-        return outer.digest()
-
-
-def _parsed(document: bytes | str) -> Any:
-    try:
-        return orjson.loads(document)
-    except orjson.JSONDecodeError:
-        return json.loads(document, parse_int=float)  # numbers beyond all doubles, which orjson refuses
+    def hashed(self, document: bytes | str, path: Sequence[str] = (), *, rows: int = 0) -> Hashed:
+        """As `RowHasher.hashed`, for rows of this entity; it may be asked for in any thread."""
+        return self._hasher.hashed(document, path, rows=rows)
 
 
 def _joined(documents: Sequence[bytes | str]) -> bytes:
@@ -197,8 +160,8 @@ def _statement(
     return f"""
     with item as materialized (
         select coalesce({", ".join(f"item ->> '{name}'" for name in id_fields)}) as phorest_id{deciding}, item,
-               substr(cast(:hashes as bytea), ((cast(:firsts as integer[]))[nth] + place::integer - 1) * {_DIGEST} + 1,
-                      {_DIGEST}) as content_hash
+               substr(cast(:hashes as bytea), ((cast(:firsts as integer[]))[nth] + place::integer - 1) * {SIZE} + 1,
+                      {SIZE}) as content_hash
         from jsonb_array_elements(cast(:documents as jsonb)) with ordinality as document(body, nth),
              jsonb_array_elements(body #> cast(:path as text[])) with ordinality as element(item, place)
     ), listed as materialized (

@@ -21,8 +21,10 @@ from phorest_ghl.phorest import cursors
 from phorest_ghl.phorest.branches import Branch, branches_held, chosen
 from phorest_ghl.phorest.client import PhorestClient, wire_instant
 from phorest_ghl.phorest.consent_flags import CONSENT_EVENTS
+from phorest_ghl.phorest.list_read import ListQuestion, ListRead
 from phorest_ghl.phorest.local_time import TimeMode, instants_by_key
-from phorest_ghl.phorest.reads import IMPORT_CAUSE, ListQuestion, ListRead, ListReader
+from phorest_ghl.phorest.page_writes import IMPORT_CAUSE
+from phorest_ghl.phorest.reads import ListReader
 from phorest_ghl.phorest.results import ImportResult, combined, nothing
 from phorest_ghl.phorest.scopes import BUSINESS, Month, Scope, months_around
 from phorest_ghl.phorest.specs import (
@@ -231,7 +233,7 @@ class Importer:
                 spec,
                 scope,
                 read,
-                keep=lambda page: bool(self._reader.write(question, writer, [page])[0].ids),
+                keep=lambda page: bool(self._reader.write(question, writer, page).ids),
             )
         watermark = in_transaction(
             self._engine,

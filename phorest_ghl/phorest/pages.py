@@ -22,6 +22,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, 
 from pydantic_core import ErrorDetails
 
 from phorest_ghl.db.bulk import RAW_KEY
+from phorest_ghl.db.row_hashes import Hashed
 from phorest_ghl.phorest.models import PageMeta, Wire
 from phorest_ghl.phorest.specs import ImportSpec
 
@@ -62,8 +63,8 @@ class Page:
     validated anew once their odd members are gone."""
     changed: Sequence[datetime | None] = field(default=(), repr=False)
     """When each row changed last, for entities with a delta."""
-    digests: bytes = field(default=b"", repr=False)
-    """The rows' keyed hashes (`PageWriter.digests`), once somebody has made them."""
+    hashed: Hashed | None = field(default=None, repr=False)
+    """The rows' keyed hashes and their ids (`PageWriter.hashed`), once somebody has made them."""
 
 
 def keeps_records(spec: ImportSpec) -> bool:

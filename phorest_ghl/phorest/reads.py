@@ -1,6 +1,6 @@
 """Reading one list to its end: page by page, committed a few pages at a time, again while it changes under the reader.
 
-Belongs here: passes, pages that cannot be read, rows that cannot be written, what a list that shifts hides. Does not:
+Belongs here: passes, pages that cannot be read, what a list that shifts hides. Does not: writing pages (`page_writes`),
 cursors, tombstones, what to read (`importer`).
 
 Offset paging over a list that changes can skip a row without a trace in the counts of rows (facts/phorest-api §3). So a pass
@@ -8,38 +8,31 @@ is believed only if the list stood still: its total stayed the same, no row came
 A row that comes twice in two passes running, with all else the same, is one that Phorest lists twice for good.
 """
 
-import uuid
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
 
 import structlog
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy import Engine, text
 
 from phorest_ghl.db.bulk import PageWriter, Written
 from phorest_ghl.db.transactions import in_transaction
-from phorest_ghl.db.work_items import WorkItem, open_items
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.http.paging import iterate_groups
 from phorest_ghl.phorest.client import PhorestClient
-from phorest_ghl.phorest.pages import MalformedPage, Page, SetAside, rows_of
-from phorest_ghl.phorest.scopes import Scope
-from phorest_ghl.phorest.specs import ImportSpec
+from phorest_ghl.phorest.list_read import ListQuestion, ListRead
+from phorest_ghl.phorest.page_writes import PageWrites, place_of
+from phorest_ghl.phorest.pages import MalformedPage, Page
+from phorest_ghl.phorest.writes_ahead import written_ahead
 
 _log = structlog.get_logger(__name__)
 
-IMPORT_CAUSE = "import"
-"""The cause of work items for rows that could not be imported."""
 AT_ONCE = 4
-"""Pages that are committed together, where so many are there: what a crash loses at most."""
+"""Pages that are committed together, where so many are there; two such groups are what a crash loses at most."""
 _PASSES = 3
 _PAGE_TRIES = 3  # for an answer that is no page; network errors are the session's to repeat
-_REFUSED = (DataError, IntegrityError)
 _SECOND = timedelta(seconds=1)  # as exact as Phorest prints a change, and as its Date header is
-_IGNORED_SHARE = 0.2  # of rows below the lower bound, above which the filter did not filter (facts/phorest-api §9)
 _FORGOTTEN = timedelta(days=2)  # since when a read that noted ids cannot be going on any more
 
 
@@ -56,69 +49,6 @@ _COUNT = text("""
         group by id
     ) as each
 """)
-
-
-@dataclass
-class ListRead:
-    """What the passes over one list have found so far. `seen` and `foreign` are set when they are over.
-
-    `repeated` is how often Phorest lists a row once more, where two passes running found that.
-    """
-
-    read_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    inserted: int = 0
-    updated: int = 0
-    seen: int = 0
-    foreign: int = 0
-    total_elements: int = 0
-    set_aside: dict[str, str] = field(default_factory=dict[str, str])
-    odd: Counter[str] = field(default_factory=Counter[str])
-    failed: dict[int, str] = field(default_factory=dict[int, str])
-    dated: int = 0
-    older: int = 0
-    drifted: bool = False
-    repeated: int = 0
-
-    def start_over(self) -> None:
-        """Forget what another pass says anew: what was wrong with pages, rows and fields."""
-        self.failed.clear()
-        self.set_aside.clear()
-        self.odd.clear()
-        self.dated = self.older = 0
-
-    def add(self, written: Written) -> None:
-        """Count what a page did."""
-        self.inserted += written.inserted
-        self.updated += written.updated
-
-    @property
-    def short(self) -> bool:
-        """Whether rows are still missing."""
-        return self.seen + self.foreign + len(self.set_aside) + self.repeated < self.total_elements
-
-    @property
-    def filter_ignored(self) -> bool:
-        """Whether so many rows are older than the delta's lower bound that its filter cannot have been applied."""
-        return self.older > _IGNORED_SHARE * self.dated
-
-
-@dataclass(frozen=True, kw_only=True)
-class ListQuestion:
-    """What is asked of a list.
-
-    Attributes:
-        spec: the entity.
-        scope: which of its rows.
-        params: sent with every page, besides the spec's own.
-        lower: where a delta begins; None for a full read.
-        derived_from: what derived columns look up, made from a page.
-    """
-
-    spec: ImportSpec
-    scope: Scope
-    params: Mapping[str, str]
-    lower: datetime | None
-    derived_from: Callable[[Page], Mapping[str, object]]
 
 
 @dataclass(frozen=True)
@@ -142,9 +72,8 @@ class ListReader:
 
     def __init__(self, engine: Engine, client: PhorestClient, *, batch_id: str) -> None:
         self._engine = engine
-        self._at_once = engine.execution_options(isolation_level="AUTOCOMMIT")  # of the same pool
         self._client = client
-        self._batch_id = batch_id
+        self._writes = PageWrites(engine, batch_id=batch_id)
 
     def read(self, question: ListQuestion, writer: PageWriter, *, started: datetime) -> ListRead:
         """Read a list until nothing of it can be missing, three times at most.
@@ -164,32 +93,9 @@ class ListReader:
                 break
         return read
 
-    def write(
-        self, question: ListQuestion, writer: PageWriter, pages: Sequence[Page], *, read: tuple[str, int] | None = None
-    ) -> tuple[Written, Sequence[Page]]:
-        """Commit pages together. If PostgreSQL refuses a value that passed validation, its row is set aside, no page is."""
-
-        def whole(connection: Connection) -> Written:
-            written = Written.nothing()
-            for path, alike in groupby(pages, lambda page: page.path):
-                written += self._send(connection, question, writer, tuple(alike), path, read)
-            for page in pages:
-                self._note_set_aside(connection, question.spec, page)
-            return written
-
-        # The common case is one statement, a transaction by itself: a round trip instead of four, each of which would wait
-        # for the threads that are busy with the next pages.
-        alone = len({page.path for page in pages}) == 1 and not any(page.set_aside for page in pages)
-        try:
-            return in_transaction(self._at_once if alone else self._engine, whole), pages
-        except _REFUSED:
-            written = Written.nothing()
-            kept: list[Page] = []
-            for page in pages:
-                more, page_kept = self._alone(question, writer, page, read)
-                written += more
-                kept.append(page_kept)
-            return written, kept
+    def write(self, question: ListQuestion, writer: PageWriter, page: Page) -> Written:
+        """Commit a page that was not listed but read by id."""
+        return self._writes.write(question, writer, [page])[0]
 
     def count(self, question: ListQuestion) -> int:
         """How many rows Phorest counts. Raises ApiError, and MalformedPage where the answer stays none."""
@@ -214,25 +120,27 @@ class ListReader:
         read.start_over()
         totals: set[int] = set()
         pages = rows = newer = 0
-        for group in iterate_groups(
+        groups = iterate_groups(
             lambda page_number: self._fetch_to_write(question, writer, page_number),
             total_pages=lambda page: page.total_pages,
             at_most=AT_ONCE,
-        ):
-            pages += len(group)
-            read.failed.update({page.number: page.reason for page in group if isinstance(page, _FailedPage)})
-            good = [page for page in group if isinstance(page, Page)]
-            if not good:
-                continue
-            written, kept = self.write(question, writer, good, read=(read.read_id, number))
-            read.add(written)
-            for page, as_read in zip(kept, good, strict=True):
-                read.total_elements = page.total_elements
-                totals.add(page.total_elements)
-                rows += as_read.rows + len(as_read.set_aside)
-                newer += _dates(question, read, page, started)
-                read.set_aside.update({_place(page, s): s.reason for s in page.set_aside})
-                read.odd.update(page.odd_fields)
+        )
+
+        def write(group: Sequence[Page | _FailedPage]) -> tuple[Written, Sequence[Page]]:
+            return self._writes.write(question, writer, _good(group), read=(read.read_id, number))
+
+        with closing(groups), closing(written_ahead(groups, write, rows=_ids)) as landed:
+            for group, (written, kept) in landed:
+                pages += len(group)
+                read.failed.update({page.number: page.reason for page in group if isinstance(page, _FailedPage)})
+                read.add(written)
+                for page, as_read in zip(kept, _good(group), strict=True):
+                    read.total_elements = page.total_elements
+                    totals.add(page.total_elements)
+                    rows += as_read.rows + len(as_read.set_aside)
+                    newer += _dates(question, read, page, started)
+                    read.set_aside.update({place_of(page, s): s.reason for s in page.set_aside})
+                    read.odd.update(page.odd_fields)
         listed = self._count(read, number)
         twice = max(0, rows - listed - len(read.set_aside))
         read.drifted = pages > 1 and (len(totals) > 1 or newer > 0 or twice > 0)
@@ -241,11 +149,11 @@ class ListReader:
         return _Tally(rows, listed, twice)
 
     def _fetch_to_write(self, question: ListQuestion, writer: PageWriter, number: int) -> Page | _FailedPage:
-        """A page with its rows' hashes, which are thereby made in the threads that wait for Phorest most of the time."""
+        """A page with its rows' hashes and ids, made in the threads that wait for Phorest most of the time."""
         page = self._fetch(question, number)
         if isinstance(page, _FailedPage):
             return page
-        return replace(page, digests=writer.digests(page.document, page.path, rows=page.rows))
+        return replace(page, hashed=writer.hashed(page.document, page.path, rows=page.rows))
 
     def _fetch(self, question: ListQuestion, number: int) -> Page | _FailedPage:
         """A page, or why there is none. The first page must be one: without it the end of the list is unknown."""
@@ -266,88 +174,22 @@ class ListReader:
             raise MalformedPage(f"{reason} (asked {_PAGE_TRIES} times; nothing of {spec.entity_type} was imported)")
         return _FailedPage(number, reason)
 
-    def _send(
-        self,
-        connection: Connection,
-        question: ListQuestion,
-        writer: PageWriter,
-        pages: Sequence[Page],
-        path: Sequence[str],
-        read: tuple[str, int] | None,
-    ) -> Written:
-        looked_up: dict[str, object] = {}
-        for page in pages:
-            looked_up.update(question.derived_from(page))
-        return writer.write(
-            connection,
-            *(page.document for page in pages),
-            path=path,
-            digests=[page.digests or writer.digests(page.document, page.path) for page in pages],
-            batch_id=self._batch_id,
-            branch_id=question.scope.branch_id,
-            read=read,
-            derived_from=looked_up,
-        )
-
-    def _alone(
-        self, question: ListQuestion, writer: PageWriter, page: Page, read: tuple[str, int] | None
-    ) -> tuple[Written, Page]:
-        """Commit one page, row by row if need be."""
-
-        def whole(connection: Connection) -> Written:
-            written = self._send(connection, question, writer, (page,), page.path, read)
-            self._note_set_aside(connection, question.spec, page)
-            return written
-
-        try:
-            return in_transaction(self._engine, whole), page
-        except _REFUSED:
-            return in_transaction(
-                self._engine, lambda connection: self._row_by_row(connection, question, writer, page, read)
-            )
-
-    def _row_by_row(
-        self,
-        connection: Connection,
-        question: ListQuestion,
-        writer: PageWriter,
-        page: Page,
-        read: tuple[str, int] | None,
-    ) -> tuple[Written, Page]:
-        written = Written.nothing()
-        refused: list[SetAside] = []
-        looked_up = question.derived_from(page)
-        for position, row in enumerate(rows_of(page)):
-            try:
-                with connection.begin_nested():
-                    written += writer.write(
-                        connection,
-                        row.document,
-                        batch_id=self._batch_id,
-                        branch_id=question.scope.branch_id,
-                        read=read,
-                        derived_from=looked_up,
-                    )
-            except _REFUSED as error:
-                reason = f"PostgreSQL has no place for one of its values ({type(error.orig).__name__})"
-                refused.append(SetAside(row.phorest_id(question.spec), position, reason))
-        page = replace(page, set_aside=(*page.set_aside, *refused))
-        self._note_set_aside(connection, question.spec, page)
-        return written, page
-
-    def _note_set_aside(self, connection: Connection, spec: ImportSpec, page: Page) -> None:
-        items = [
-            WorkItem(entity_type=spec.entity_type, phorest_id=_place(page, row), cause=IMPORT_CAUSE, reason=row.reason)
-            for row in page.set_aside
-        ]
-        open_items(connection, items)
-
     def _count(self, read: ListRead, number: int) -> int:
         """Set how many rows were seen so far, each once; returns how many different ones this pass listed."""
         values = {"read_id": read.read_id, "number": number}
         row = in_transaction(self._engine, lambda connection: connection.execute(_COUNT, values).one())
         read.seen, read.foreign = row.seen, row.others
         return row.listed
+
+
+def _good(group: Sequence[Page | _FailedPage]) -> list[Page]:
+    return [page for page in group if isinstance(page, Page)]
+
+
+def _ids(group: Sequence[Page | _FailedPage]) -> frozenset[bytes] | None:
+    """The ids of a group's rows, where those of all are known."""
+    found = [page.hashed.ids if page.hashed else None for page in _good(group)]
+    return None if None in found else frozenset[bytes]().union(*(ids for ids in found if ids is not None))
 
 
 def _dates(question: ListQuestion, read: ListRead, page: Page, started: datetime) -> int:
@@ -361,7 +203,3 @@ def _dates(question: ListQuestion, read: ListRead, page: Page, started: datetime
         return sum(moment >= started for moment in found)
     read.older += sum(moment < question.lower - _SECOND for moment in found)
     return 0
-
-
-def _place(page: Page, row: SetAside) -> str:
-    return row.phorest_id or f"page {page.number} row {row.position}"

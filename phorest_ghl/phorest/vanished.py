@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Engine, text
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.phorest.client import PhorestClient
+from phorest_ghl.phorest.list_read import ListRead
 from phorest_ghl.phorest.pages import MalformedPage, Page
-from phorest_ghl.phorest.reads import ListRead
 from phorest_ghl.phorest.scopes import Scope
 from phorest_ghl.phorest.specs import ImportSpec
 

@@ -254,7 +254,7 @@ def digests(document: bytes, rows: int) -> list[bytes]:
     writer = PageWriter(
         CLIENTS.table, entity_type="client", id_fields=CLIENTS.id_fields, columns=CLIENTS.columns, keyring=KEYRING
     )
-    found = writer.digests(document, ("_embedded", "clients"), rows=rows)
+    found = writer.hashed(document, ("_embedded", "clients"), rows=rows).digests
     return [found[place : place + 32] for place in range(0, len(found), 32)]
 
 
