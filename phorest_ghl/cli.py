@@ -130,6 +130,17 @@ def go_live(
     _leave(lambda: command(_settings(), Out(as_json=as_json), yes=yes))
 
 
+@app.command("staff-map")
+def staff_map(
+    file: Annotated[Path, typer.Option(help="The file that a person reviews.")] = Path("salon.toml"),
+    as_json: Json = False,
+) -> None:
+    """Propose which user of GHL each member of the staff is, in salon.toml; nothing counts until you have reviewed it."""
+    from phorest_ghl.commands.staff_map import staff_map as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), file=file))
+
+
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show the last runs, the location's state, and what waits for a person."""
