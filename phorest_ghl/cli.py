@@ -6,7 +6,7 @@ Belongs here: names and options. Does not: what a command does (`commands`).
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,6 +27,7 @@ app.add_typer(review_app, name="review")
 _TAKES_IDS = {"ignore_unknown_options": True}
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
+NoImport = Annotated[bool, typer.Option("--no-import", help="Work on what was last imported; ask Phorest nothing.")]
 _ENTITIES = ("clients", "check-ins")
 Entity = Annotated[str, typer.Argument(help=f"What to sync: {', '.join(_ENTITIES)}.")]
 
@@ -74,6 +75,7 @@ def init(
 def plan(
     entity: Entity = "clients",
     values: Annotated[bool, typer.Option(help="Show the values, which are personal, instead of masks.")] = False,
+    no_import: NoImport = False,
     as_json: Json = False,
 ) -> None:
     """Show what would be written to GHL, field by field, and write nothing."""
@@ -82,11 +84,10 @@ def plan(
 
     _known(entity)
     out = Out(as_json=as_json)
-    _leave(
-        lambda: (
-            check_ins.plan(_settings(), out) if entity == check_ins.NAME else command(_settings(), out, values=values)
-        )
-    )
+    if entity == check_ins.NAME:
+        _leave(lambda: check_ins.plan(_settings(), out, do_import=not no_import))
+    else:
+        _leave(lambda: command(_settings(), out, values=values, do_import=not no_import))
 
 
 @app.command()
@@ -103,6 +104,11 @@ def sync(
         bool, typer.Option("--adopt-fields", help="Take over custom fields named Phorest … that were not made here.")
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="Read everything from Phorest, not only what changed.")] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", min=1, help="Make at most so many changes; the rest waits for the next run."),
+    ] = None,
+    no_import: NoImport = False,
     as_json: Json = False,
 ) -> None:
     """Import from Phorest, plan, and write to GHL."""
@@ -112,10 +118,18 @@ def sync(
     _known(entity)
     out = Out(as_json=as_json)
     if entity == check_ins.NAME:
-        _leave(lambda: check_ins.sync(_settings(), out, full=full))
+        _leave(lambda: check_ins.sync(_settings(), out, full=full, limit=limit, do_import=not no_import))
     else:
         _leave(
-            lambda: command(_settings(), out, workflows_paused=workflows_paused, adopt_fields=adopt_fields, full=full)
+            lambda: command(
+                _settings(),
+                out,
+                workflows_paused=workflows_paused,
+                adopt_fields=adopt_fields,
+                full=full,
+                limit=limit,
+                do_import=not no_import,
+            )
         )
 
 
@@ -207,6 +221,18 @@ def dev(port: Annotated[int, typer.Option(help="Port of Dagster's UI.")] = 3000)
     from phorest_ghl.commands.dev import dev as command  # noqa: PLC0415 - commands load only what they need
 
     _leave(lambda: command(_settings(), Out(as_json=False), port=port))
+
+
+@app.command()
+def schedules(
+    turn: Annotated[Literal["on", "off"] | None, typer.Argument(help="on or off; without it they are shown.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Lines of the cron table; without one, all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show which jobs run by themselves, or turn them on and off."""
+    from phorest_ghl.commands.schedules import schedules as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), turn=turn, names=names or ()))
 
 
 @app.command()

@@ -18,10 +18,11 @@ from phorest_ghl.sync.notes.planning import NotePlan
 NAME = "check-ins"
 
 
-def plan(settings: Settings, out: Out) -> Exit:
+def plan(settings: Settings, out: Out, *, do_import: bool = True) -> Exit:
     """Import, compare and show; nothing is written to GHL."""
     with open_runtime(settings) as runtime:
-        _import(runtime, out, full=False)
+        if do_import:
+            _import(runtime, out, full=False)
         road = runtime.check_ins_sync(batch_id=new_batch_id(), writing=False)
         made = road.plan(road.prepare())
     _show(made, out)
@@ -29,14 +30,16 @@ def plan(settings: Settings, out: Out) -> Exit:
     return Exit.WELL
 
 
-def sync(settings: Settings, out: Out, *, full: bool) -> Exit:
-    """Import, plan and apply the check-in notes."""
+def sync(settings: Settings, out: Out, *, full: bool, limit: int | None = None, do_import: bool = True) -> Exit:
+    """Import, plan and apply the check-in notes; with `limit`, no more than so many."""
     started = datetime.now(UTC)
     with open_runtime(settings) as runtime:
-        complete = _import(runtime, out, full=full)
+        complete = _import(runtime, out, full=full) if do_import else True
         road = runtime.check_ins_sync(batch_id=new_batch_id(started), writing=True)
         prepared = road.prepare()
         made = road.plan(prepared)
+        if limit is not None:
+            made = made.limited(limit)
         _show(made, out)
         result = road.apply(made, prepared, started_at=started)
     entities = {NAME: reports.run_document(result)}

@@ -35,7 +35,9 @@ def staff_map(settings: Settings, out: Out, *, file: Path) -> Exit:
         table.add_row(proposal.human.key, proposal.user.id if proposal.user else "", proposal.by)
     out.text.print(table)
     out.say(f"{len(pseudo)} columns of the diary are nobody: rooms, machines and the like.")
-    out.say(f"{added} lines were added to {file}. Look through them and set reviewed = true in its section staff_users.")
+    out.say(
+        f"{added} lines were added to {file}. Look through them and set reviewed = true in its section staff_users."
+    )
     out.result(
         {
             "added": added,

@@ -54,9 +54,16 @@ def show_plan(made: Plan, prepared: Prepared, settings: Settings, out: Out, *, v
 
 
 def sync(
-    settings: Settings, out: Out, *, workflows_paused: bool, adopt_fields: bool, full: bool, do_import: bool = True
+    settings: Settings,
+    out: Out,
+    *,
+    workflows_paused: bool,
+    adopt_fields: bool,
+    full: bool,
+    limit: int | None = None,
+    do_import: bool = True,
 ) -> Exit:
-    """Import, plan and apply the clients."""
+    """Import, plan and apply the clients; with `limit`, no more than so many changes."""
     started = datetime.now(UTC)
     with open_runtime(settings) as runtime:
         imported = import_clients(runtime, out, full=full) if do_import else None
@@ -65,6 +72,8 @@ def sync(
             road.confirm_workflows(getpass.getuser())
         prepared = road.prepare(adopt_fields=adopt_fields)
         made = road.plan(prepared)
+        if limit is not None:
+            made = made.limited(limit)
         show_plan(made, prepared, settings, out, values=False)
         result = _apply(road, made, prepared, started, out)
     entities = {"clients": reports.run_document(result)}

@@ -139,6 +139,8 @@ def wire(spec: CustomFieldSpec, value: str) -> object:
 def _number(held: object) -> str:
     try:
         number = Decimal(str(held))
+        if not number:
+            return "0"  # a zero that has a sign is no other one
         return format(number.quantize(Decimal(1)) if number == number.to_integral_value() else number.normalize(), "f")
     except (ArithmeticError, ValueError):  # what a person put there: no number, or none that is money
         return str(held)

@@ -70,15 +70,12 @@ def blocks(household: Household, on_record: OnRecord, policy: Policy) -> dict[Ch
     """The blocked channels of a household's contact, with their causes. Call and WhatsApp follow SMS (S8)."""
     found: dict[Channel, tuple[str, ...]] = {}
     primary = household.primary
-    merged = winners(p.client for p in (*household.members, *household.kin))
+    everyone = (*household.members, *household.kin)
+    merged = winners(p.client for p in everyone) if any(p.client.merged_to for p in everyone) else dict[str, str]()
     for channels, address, attribute in ((BY_EMAIL, primary.email, "email"), (BY_PHONE, primary.phone, "phone")):
         holders: Iterable[Person] = household.members
         if address is not None:
-            holders = [
-                p
-                for p in (*household.members, *household.kin)
-                if address in (getattr(p, attribute), getattr(p, f"dropped_{attribute}"))
-            ]
+            holders = [p for p in everyone if address in (getattr(p, attribute), getattr(p, f"dropped_{attribute}"))]
         present = {
             cause
             for p in holders
@@ -167,6 +164,17 @@ def looser_than_sent(sent: Mapping[str, DndSetting], answered: Mapping[str, DndS
         for channel, setting in sent.items()
         if setting.blocked and (channel not in answered or not answered[channel].blocked)
     )
+
+
+def keeps_our_mark(sent: Mapping[str, DndSetting], shown: Mapping[str, DndSetting] | None) -> bool | None:
+    """Whether a block that we sent shows our mark again (S7); None where none was sent, or somebody else's stands there.
+
+    Without the mark a block of ours counts as a person's, which only a person opens again.
+    """
+    ours = [(shown or {}).get(name) for name, setting in sent.items() if is_ours(setting)]
+    if any(setting is not None and is_ours(setting) for setting in ours):
+        return True
+    return False if any(s is not None and s.blocked and not s.code and not s.message for s in ours) else None
 
 
 def foreign_blocks(held: Mapping[str, DndSetting] | None) -> tuple[Channel, ...]:

@@ -23,7 +23,7 @@ def load(connection: Connection, location_id: str) -> Record:
         text("""select address_key, channel, cause, coalesce(source_id, '') from suppressions
                 where location_id = :location_id and lifted_at is null"""),
         {"location_id": location_id},
-    )
+    ).all()
     observed = connection.execute(
         text("""select phorest_id, email_key, phone_key, email_marketing, email_reminder, sms_marketing, sms_reminder
                 from consent_observations where location_id = :location_id"""),

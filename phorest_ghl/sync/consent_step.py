@@ -162,12 +162,13 @@ class _Look:
         self._opted_in: dict[str, set[Cause]] = defaultdict(set)
         self._waiting: dict[str, str] = {}
         self._used: set[str] = set()
+        self._now: dict[str, Observation] = {}
         self._observe: dict[str, Observation] = {}
 
     def at(self, person: Person) -> None:
         """What a client shows now that closes channels, and what of it is over."""
         client, before = person.client, self._record.observed.get(person.phorest_id)
-        now = _observed(person, self._keys)
+        now = self._now[person.phorest_id] = _observed(person, self._keys)
         if now != before:
             self._observe[person.phorest_id] = now
         self._lift |= {cause for cause in self._on_record.of(client.phorest_id) if _ended(cause, client)}
@@ -184,7 +185,7 @@ class _Look:
     def agreement(self, person: Person) -> None:
         """What follows where a client's flags leave a channel open. Asked when all clients have been looked at."""
         client, before = person.client, self._record.observed.get(person.phorest_id)
-        now = _observed(person, self._keys)
+        now = self._now[person.phorest_id]
         for channel, by_email in _KINDS:
             key = now.key(by_email=by_email)
             if key is not None and not consent.refuses(client, by_email=by_email, policy=self._policy):

@@ -34,7 +34,8 @@ class Person:
     @property
     def live(self) -> bool:
         """Whether the client may have a contact made: not archived, banned, deleted, merged away or the walk-in."""
-        return why_not_live(self.client) is None
+        client = self.client
+        return not (client.walk_in or client.deleted or client.banned or client.archived) and client.merged_to is None
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Household:
 
     @property
     def wants_a_contact(self) -> bool:
-        """Whether one is made for it: somebody in it may have one, and there is an address to reach it at."""
-        return self.live and bool(self.primary.email or self.primary.phone)
+        """Whether one is made for it: who speaks for it may have one, and there is an address to reach it at."""
+        return self.primary.live and bool(self.primary.email or self.primary.phone)
 
     def with_clients(self, now: Mapping[str, ClientRow]) -> "Household":
         """The same people with their clients' rows as they are now; their addresses stay as they were."""
@@ -192,10 +193,10 @@ def households(
         return (*kin, *(person for value in sorted(held & dropped.keys()) for person in dropped[value]))
 
     return [
-        replace(household, kin=with_kin(kin))
+        household
         for kin in _components(found, into)
         for component in ([kin] if group else _components(kin, into, by_address=False))
-        for household in _split_by_anchor(component, anchors, into, gone)
+        for household in _split_by_anchor(component, with_kin(kin), anchors, into, gone)
     ]
 
 
@@ -223,14 +224,22 @@ def _components(found: Sequence[Person], into: Mapping[str, str], *, by_address:
 
 
 def _split_by_anchor(
-    component: Sequence[Person], anchors: Mapping[str, str], into: Mapping[str, str], gone: Collection[str]
+    component: Sequence[Person],
+    kin: tuple[Person, ...],
+    anchors: Mapping[str, str],
+    into: Mapping[str, str],
+    gone: Collection[str],
 ) -> list[Household]:
+    if len(component) == 1 and component[0].phorest_id not in into:  # as nearly all are
+        anchor = anchors.get(component[0].phorest_id)
+        speaker = None if anchor is None else component[0].phorest_id
+        return [Household(component[0], tuple(component), anchor, kin=kin, speaker=speaker)]
     ranked = sorted(component, key=_rank)
     by_id = {person.phorest_id: person for person in ranked}
     holding, former = _holders(ranked, by_id, anchors, into, gone)
     holders = [person for person in ranked if person.phorest_id in holding]
     if not holders:
-        return [Household(ranked[0], tuple(ranked), None)]
+        return [Household(ranked[0], tuple(ranked), None, kin=kin)]
     homes: dict[str, list[Person]] = {person.phorest_id: [person] for person in holders}
     for person in ranked:
         if person.phorest_id not in homes:
@@ -241,6 +250,7 @@ def _split_by_anchor(
             person,
             tuple(homes[person.phorest_id]),
             holding[person.phorest_id][0],
+            kin=kin,
             former=tuple(former.get(person.phorest_id, ())),
             speaker=holding[person.phorest_id][1],
         )

@@ -79,8 +79,8 @@ class Ledger:
                      where location_id = :location_id and entity_type = :entity_type and removed_at is null{only}
                      order by phorest_id"""),
             {**self._key, "phorest_ids": list(phorest_ids or ())},
-        )
-        return {row.phorest_id: MappingRow(*row) for row in rows}
+        ).all()
+        return {row[0]: MappingRow(*row) for row in rows}
 
     def has_mappings(self, connection: Connection) -> bool:
         """Whether any record of the entity was ever mapped in the location."""
@@ -353,6 +353,15 @@ class Ledger:
                 "phorest_ids": list(phorest_ids),
                 "fields": None if fields is None else orjson.dumps(list(fields)).decode(),
             },
+        )
+
+    def resolve_everywhere(self, connection: Connection, kind: str) -> None:
+        """What was found of the whole location holds no longer."""
+        connection.execute(
+            text("""update audit_findings set resolved_at = now()
+                    where location_id = :location_id and entity_type = :entity_type and kind = :kind
+                          and phorest_id is null and ghl_id is null and resolved_at is null"""),
+            {**self._key, "kind": kind},
         )
 
     def note_finding(

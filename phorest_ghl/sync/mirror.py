@@ -5,14 +5,16 @@ anything from them (`plan`), writing to GHL (`apply`).
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, select, text
 
 from phorest_ghl.db.keyed import Keyring
+from phorest_ghl.db.tables import ghl_contacts
 from phorest_ghl.ghl.client import GhlReader
 from phorest_ghl.ghl.models import Contact, DndSetting, Location
 from phorest_ghl.sync import consent
@@ -136,18 +138,29 @@ def mark_gone(connection: Connection, location_id: str, ghl_id: str) -> None:
 def load(connection: Connection, location_id: str) -> dict[str, MirrorContact]:
     """All contacts of the mirror, by id, gone ones included."""
     rows = connection.execute(
-        text("""select ghl_id, first_name, last_name, email, phone, dnd_settings, custom_fields, seen_at, seen_by, gone_at,
-                       tags, date_updated, street_address, city, state, postal_code, country, date_of_birth
-                from ghl_contacts where location_id = :location_id order by ghl_id"""),
-        {"location_id": location_id},
-    ).mappings()
-    return {row["ghl_id"]: _held(dict(row)) for row in rows}
+        select(*(ghl_contacts.c[name] for name in _COLUMNS))
+        .where(ghl_contacts.c.location_id == location_id)
+        .order_by(ghl_contacts.c.ghl_id)
+    ).all()
+    return {row[0]: _held(row) for row in rows}
 
 
-def _held(row: dict[str, Any]) -> MirrorContact:
-    settings = row.pop("dnd_settings")
-    known = None if settings is None else {name: DndSetting.model_validate(value) for name, value in settings.items()}
-    return MirrorContact(dnd_settings=known, tags=frozenset(row.pop("tags")), **row)
+_COLUMNS = tuple(column.name for column in fields(MirrorContact))
+_SETTINGS, _TAGS = _COLUMNS.index("dnd_settings"), _COLUMNS.index("tags")
+
+
+def _held(row: Sequence[Any]) -> MirrorContact:
+    """A contact of the mirror from its columns, in the order of `MirrorContact`."""
+    values = list(row)
+    settings: dict[str, dict[str, Any]] | None = values[_SETTINGS]
+    values[_SETTINGS] = None if settings is None else {name: _setting(**held) for name, held in settings.items()}
+    values[_TAGS] = frozenset(values[_TAGS])
+    return MirrorContact(*values)
+
+
+@lru_cache(maxsize=10_000)  # thousands of contacts, and few ways to be blocked or open
+def _setting(**held: Any) -> DndSetting:
+    return DndSetting.model_validate(held)
 
 
 def read_back(engine: Engine, reader: GhlReader, *, keyring: Keyring, batch_id: str) -> int:

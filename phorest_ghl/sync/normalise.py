@@ -11,7 +11,6 @@ from importlib.resources import files
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-_SPACES = re.compile(r"\s+")
 _PHONE = re.compile(r"\+?[\d\s().\-\u2010-\u2015\u00a0/]*\d[\d\s().\-\u2010-\u2015\u00a0]*")
 _PLACEHOLDER = re.compile(r"[\W_]*")
 
@@ -24,7 +23,9 @@ def name(value: str | None) -> str:
 
 def line(value: str | None) -> str:
     """A line of text in NFC with single spaces; empty where there is none."""
-    return _SPACES.sub(" ", unicodedata.normalize("NFC", value or "")).strip()
+    if not value:
+        return ""
+    return " ".join((value if value.isascii() else unicodedata.normalize("NFC", value)).split())
 
 
 def folded_name(first: str | None, last: str | None) -> str:
@@ -32,6 +33,7 @@ def folded_name(first: str | None, last: str | None) -> str:
     return f"{name(first)} {name(last)}".strip().casefold()
 
 
+@lru_cache(maxsize=100_000)
 def email(value: str | None) -> str | None:
     """A syntactically valid address in lower case, or None. Deliverability is not looked up."""
     tidy = (value or "").strip()

@@ -14,7 +14,7 @@ from phorest_ghl.ghl.fields import EMAIL, PHONE, Facet, Rule
 from phorest_ghl.sync.consent import Channel
 from phorest_ghl.sync.consent_step import Step
 from phorest_ghl.sync.decisions import Decisions
-from phorest_ghl.sync.outcomes import Outcome
+from phorest_ghl.sync.outcomes import Deferred, Outcome
 from phorest_ghl.sync.projection import DesiredContact
 
 ADDRESS = "address"
@@ -25,6 +25,7 @@ ADDRESS_TAKEN = (
 )
 GONE = "contact gone from GHL"
 NOT_AGAIN = "GHL refused this content before, and it has not changed"
+BEYOND_LIMIT = "beyond the limit that this run was given"
 OPEN, BLOCKED = "open", "blocked"
 """How a channel reads in a plan."""
 PRESENT, ABSENT = "present", ""
@@ -196,6 +197,25 @@ class Plan:
     def with_settled(self, more: Mapping[str, Outcome]) -> "Plan":
         """The same plan, with the outcomes of items that no projection reads."""
         return replace(self, settled={**self.settled, **more}, total=self.total + len(more))
+
+    def limited(self, most: int) -> "Plan":
+        """The same plan with at most so many changes, what closes channels first; the others wait for a later run.
+
+        The order is that of applying: what is there before what is new, for an update may free an address (design §7).
+        Raises ValueError for less than one.
+        """
+        if most < 1:
+            raise ValueError("A run that is limited makes at least one change.")
+        ordered = sorted(self.changes, key=lambda change: (change.action is Action.CREATE, not change.touches_consent))
+        kept, left = tuple(ordered[:most]), ordered[most:]
+        written = {change.ghl_id for change in kept}
+        waiting: dict[str, Outcome] = {item: Deferred(BEYOND_LIMIT) for change in left for item in change.item_ids}
+        return replace(
+            self,
+            changes=kept,
+            settled={**self.settled, **waiting},
+            to_guard=tuple(ghl_id for ghl_id in self.to_guard if ghl_id in written),
+        )
 
     def consent_changes(self) -> dict[str, int]:
         """Channels that the plan closes, by what it does to their contact, and those that it opens."""

@@ -69,20 +69,20 @@ class Planner:
         self._owners = _owners(households)
         draft = _Draft()
         total = 0
-        unknown: list[DesiredContact] = []
+        unknown: list[Household] = []
         for household in households:
-            desired = self._projector.contact(household)
-            total += len(desired.member_ids)
+            total += len(household.members)
             mapping = self._held.primary(household.anchor or "")
             if mapping is not None:
+                desired = self._projector.contact(household)
                 self._known(draft, desired, mapping)
                 for former in household.former:
                     self._former(draft, former, mapping.ghl_id)
             else:
-                unknown.append(desired)
+                unknown.append(household)
         self._given_up = _given_up(draft.changes)
-        for desired in unknown:
-            self._unknown(draft, desired)
+        for household in unknown:
+            self._unknown(draft, household)
         return Plan(
             tuple(draft.changes),
             draft.settled,
@@ -96,13 +96,16 @@ class Planner:
 
     # --- households that have no contact of ours
 
-    def _unknown(self, draft: _Draft, desired: DesiredContact, *, replaces: str | None = None) -> None:
-        if not desired.household.live:
-            self._settle(draft, desired)
-        elif not desired.addresses and not self._projector.rules.without_contact_point:
-            self._settle(draft, desired, Skipped(NO_CONTACT_POINT))
-        elif self._was_refused(desired):
-            self._settle(draft, desired, Rejected(NOT_AGAIN))
+    def _unknown(self, draft: _Draft, household: Household, *, replaces: str | None = None) -> None:
+        if not household.live:
+            self._settle(draft, household)
+            return
+        if not household.wants_a_contact and not self._projector.rules.without_contact_point:
+            self._settle(draft, household, Skipped(NO_CONTACT_POINT))
+            return
+        desired = self._projector.contact(household)
+        if self._was_refused(desired):
+            self._settle(draft, household, Rejected(NOT_AGAIN))
         elif self._carried(draft, desired):
             return
         elif present := self._holding(desired):
@@ -128,7 +131,7 @@ class Planner:
     def _present(self, draft: _Draft, desired: DesiredContact, present: Sequence[MirrorContact]) -> None:
         """An address of the household is on a contact already: the same person by name, or a person decides (S14)."""
         if self._refused_to_adopt(desired, present):
-            self._settle(draft, desired, Skipped(REFUSED))
+            self._settle(draft, desired.household, Skipped(REFUSED))
             return
         free = [contact for contact in present if self._held.is_free(contact)]
         decision = self._decided.of(Kind.ADOPT, desired.member_ids)
@@ -146,7 +149,7 @@ class Planner:
             return
         reason = MIXED if mixed else TWO_OF_THEM if named else ADDRESS_TAKEN
         draft.reviews.append(Review(desired=desired, ghl_id=present[0].ghl_id, cause="adoption", reason=reason))
-        self._settle(draft, desired, Rejected(reason))
+        self._settle(draft, desired.household, Rejected(reason))
 
     def _is_anothers_too(self, household: Household, contact: MirrorContact) -> bool:
         """Whether the contact also holds an address of a client outside the household, so that it is not clear whose it is."""
@@ -203,7 +206,7 @@ class Planner:
         if self._was_refused(desired):  # closing a channel is never held up by a refused name
             diffs = tuple(diff for diff in wanted if diff.facet is not Facet.IDENTITY)
         if wanted and not diffs:
-            self._settle(draft, desired, Rejected(NOT_AGAIN))
+            self._settle(draft, desired.household, Rejected(NOT_AGAIN))
         elif diffs:
             reason = ", ".join(sorted({diff.rule.value for diff in diffs}))
             change = PlannedChange(Action.UPDATE, desired, mapping.ghl_id, diffs, reason)
@@ -212,12 +215,12 @@ class Planner:
         elif not self._linked(desired, mapping):
             self._add(draft, PlannedChange(Action.LINK, desired, mapping.ghl_id, (), "new in the household"))
         else:
-            self._settle(draft, desired, Unchanged())
+            self._settle(draft, desired.household, Unchanged())
 
     def _gone(self, draft: _Draft, desired: DesiredContact, mapping: MappingRow) -> None:
         """Merged there into another contact, or deleted: then it is made again only by command (S9)."""
         if self._decided.of(Kind.RECREATE, desired.member_ids) is not None:
-            self._unknown(draft, desired, replaces=mapping.ghl_id)
+            self._unknown(draft, desired.household, replaces=mapping.ghl_id)
         elif self._carried(draft, desired):
             return
         else:
@@ -232,7 +235,7 @@ class Planner:
                 self._adopt(draft, desired, same[0])
                 return
             draft.reviews.append(Review(desired=desired, ghl_id=mapping.ghl_id, cause="gone", reason=_GONE_REASON))
-            self._settle(draft, desired, Skipped(GONE))
+            self._settle(draft, desired.household, Skipped(GONE))
 
     def _former(self, draft: _Draft, former: Former, joins: str) -> None:
         """The contact of a client that was merged into another: closed and tagged, and its client joins the other's."""
@@ -268,7 +271,8 @@ class Planner:
         )
 
     def _was_refused(self, desired: DesiredContact) -> bool:
-        return self._held.refused.get(desired.phorest_id) == desired.source_hash
+        refused = self._held.refused.get(desired.phorest_id)
+        return refused is not None and refused == desired.source_hash
 
     def _to_guard(self, changes: Iterable[PlannedChange]) -> tuple[str, ...]:
         """Present contacts that are about to be written to and are not known to carry the guard tag (S1)."""
@@ -287,15 +291,15 @@ class Planner:
     def _add(self, draft: _Draft, change: PlannedChange) -> None:
         draft.changes.append(change)
         concerned = set(change.item_ids)
-        for member in _settling(change.desired):
+        for member in _settling(change.desired.household):
             if member.phorest_id not in concerned:
                 draft.settled[member.phorest_id] = Skipped(why_not_live(member.client) or NO_CONTACT_POINT)
 
-    def _settle(self, draft: _Draft, desired: DesiredContact, outcome: Outcome | None = None) -> None:
+    def _settle(self, draft: _Draft, household: Household, outcome: Outcome | None = None) -> None:
         """The outcome of every member; who gets no contact anyway has that as the reason, but for a mapped primary."""
-        for member in _settling(desired):
+        for member in _settling(household):
             reason = why_not_live(member.client)
-            speaks = member.phorest_id == desired.phorest_id and desired.household.anchor is not None
+            speaks = member is household.primary and household.anchor is not None
             if outcome is None or (reason is not None and not speaks):
                 draft.settled[member.phorest_id] = Skipped(reason or NO_CONTACT_POINT)
             else:
@@ -313,10 +317,10 @@ def _owners(households: Iterable[Household]) -> dict[str, set[str]]:
     return found
 
 
-def _settling(desired: DesiredContact) -> list[Person]:
+def _settling(household: Household) -> list[Person]:
     """The members whose outcome the household decides; one that leaves a contact behind has a change of its own."""
-    leaving = {former.person.phorest_id for former in desired.household.former}
-    return [member for member in desired.household.members if member.phorest_id not in leaving]
+    leaving = {former.person.phorest_id for former in household.former}
+    return [member for member in household.members if member.phorest_id not in leaving]
 
 
 def _named_like(household: Household, contact: MirrorContact) -> Person | None:

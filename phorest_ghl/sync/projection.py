@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -39,7 +40,7 @@ class DesiredContact:
     identity: Mapping[str, str]
     blocked: Mapping[Channel, tuple[str, ...]]
     custom: Mapping[str, str]
-    source_hash: str
+    hashed: Callable[[], str] = field(repr=False, compare=False)
     tags: frozenset[str] = frozenset()
     keeps_tags: bool = False
 
@@ -47,6 +48,11 @@ class DesiredContact:
     def phorest_id(self) -> str:
         """The id of the client that speaks for the contact."""
         return self.household.primary.phorest_id
+
+    @property
+    def source_hash(self) -> str:
+        """The keyed hash of what was projected. Made when asked for: most contacts are looked at and left as they are."""
+        return self.hashed()
 
     @property
     def member_ids(self) -> tuple[str, ...]:
@@ -111,6 +117,17 @@ class Projector:
         tags: frozenset[str],
         keeps_tags: bool,
     ) -> DesiredContact:
+        hashed = partial(self._hashed, household, identity, blocked, custom, tags)
+        return DesiredContact(household, identity, blocked, custom, hashed, tags, keeps_tags)
+
+    def _hashed(
+        self,
+        household: Household,
+        identity: Mapping[str, str],
+        blocked: Mapping[Channel, tuple[str, ...]],
+        custom: Mapping[str, str],
+        tags: frozenset[str],
+    ) -> str:
         source = [
             PROJECTION_VERSION,
             sorted(identity.items()),
@@ -119,8 +136,7 @@ class Projector:
             sorted(tags),
             sorted(member.phorest_id for member in household.members),
         ]
-        digest = self.keyring.digest(orjson.dumps(source).decode())
-        return DesiredContact(household, identity, blocked, custom, digest, tags, keeps_tags)
+        return self.keyring.digest(orjson.dumps(source).decode())
 
     def _identity(self, household: Household) -> dict[str, str]:
         primary, client = household.primary, household.primary.client

@@ -70,12 +70,13 @@ def load_clients(connection: Connection, phorest_ids: Sequence[str] | None = Non
     """All clients, or those of these ids, tombstones included, by id."""
     only = "" if phorest_ids is None else " where phorest_id = any(:phorest_ids)"
     statement = text(f"{_CLIENTS}{only} order by phorest_id")
-    rows = connection.execute(statement, {"phorest_ids": list(phorest_ids or ())} if only else {}).mappings()
-    return [_client(dict(row)) for row in rows]
+    rows = connection.execute(statement, {"phorest_ids": list(phorest_ids or ())} if only else {})
+    names = list(rows.keys())
+    return [_client(dict(zip(names, row, strict=True))) for row in rows.all()]
 
 
-def _client(row: dict[str, Any]) -> ClientRow:
-    values: dict[str, Any] = {**row, "category_ids": tuple(row["category_ids"] or ())}
+def _client(values: dict[str, Any]) -> ClientRow:
+    values["category_ids"] = tuple(values["category_ids"] or ())
     return ClientRow(**values)
 
 

@@ -65,6 +65,18 @@ def test_a_plan_masks_what_is_personal_unless_it_is_asked_for(environ: dict[str,
     assert any(phone in plain.stdout for phone in phones)
 
 
+def test_a_sync_can_be_limited_and_can_leave_the_import_out(environ: dict[str, str], sandbox: SandboxServer) -> None:
+    call("sync", "clients", "--workflows-paused", "--limit", "1", environ=environ)
+    assert len(sandbox.truth("ghl/contacts")) == 1
+    sandbox.control("DELETE", "/requests")
+    done = json.loads(call("sync", "clients", "--no-import", "--limit", "2", "--json", environ=environ).stdout)
+    assert done["entities"]["clients"]["outcomes"]["applied"] >= 2
+    assert len(sandbox.truth("ghl/contacts")) == 3
+    planned = json.loads(call("plan", "clients", "--no-import", "--json", environ=environ).stdout)
+    assert planned["entities"]["clients"]["create"] > 0
+    assert {row["api"] for row in sandbox.control("GET", "/requests")["requests"]} == {"ghl"}
+
+
 def test_a_first_sync_is_refused_with_what_to_do_and_done_once_it_is_confirmed(
     environ: dict[str, str], sandbox: SandboxServer
 ) -> None:

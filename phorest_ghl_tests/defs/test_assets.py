@@ -128,6 +128,17 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(
     assert {row["route"] for row in writes} <= {"/contacts/search"}
 
 
+def test_a_limited_run_makes_so_many_changes_and_leaves_the_rest_to_the_next(
+    salon: Runtime, instance: dg.DagsterInstance
+) -> None:
+    confirm(salon)
+    done = metadata(run(salon, instance, ghl__contacts={"config": {"limit": 3}}), CONTACTS)
+    assert (done["outcome_applied"] >= 3, done["planned_create"]) == (True, 3)
+    assert done["outcome_deferred"] > 0
+    rest = metadata(run(salon, instance), CONTACTS)
+    assert (rest["outcome_deferred"], rest["outcome_failed"]) == (0, 0)
+
+
 def test_the_first_sync_refuses_until_the_workflows_are_confirmed(
     sandbox: SandboxServer, salon: Runtime, instance: dg.DagsterInstance
 ) -> None:

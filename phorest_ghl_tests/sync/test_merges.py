@@ -110,7 +110,9 @@ def test_a_winner_without_a_contact_takes_the_losers_over(salon: Rig) -> None:
     assert salon.plan().changes == ()
 
 
-def test_an_address_that_the_closed_contact_still_holds_waits_for_a_person_and_holds_nothing_else_up(salon: Rig) -> None:
+def test_an_address_that_the_closed_contact_still_holds_waits_for_a_person_and_holds_nothing_else_up(
+    salon: Rig,
+) -> None:
     """A person merges the two in GHL: it refuses the address to the winner's contact as long as the other one has it."""
     loser, winner = people(salon)
     salon.run()

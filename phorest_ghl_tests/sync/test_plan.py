@@ -14,9 +14,10 @@ from phorest_ghl.sync.held import Held
 from phorest_ghl.sync.identity import people
 from phorest_ghl.sync.journal import MappingRow
 from phorest_ghl.sync.mirror import MirrorContact
-from phorest_ghl.sync.outcomes import Rejected, Skipped, Unchanged
+from phorest_ghl.sync.outcomes import Deferred, Rejected, Skipped, Unchanged
 from phorest_ghl.sync.plan import (
     ADDRESS_TAKEN,
+    BEYOND_LIMIT,
     GONE,
     NO_CONTACT_POINT,
     NOT_AGAIN,
@@ -141,6 +142,43 @@ def known(row: ClientRow, **held: object) -> tuple[Mapping[str, MappingRow], Mir
 def plan_after(before: ClientRow, after: ClientRow, **held: object) -> Plan:
     mappings, mirror = known(before, **held)
     return plan_of(desired(after, anchors={"A": "X"}), mirror=[mirror], mappings=mappings)
+
+
+@given(st.lists(salons(), min_size=1, max_size=3), st.integers(1, 4))
+@settings(max_examples=40, deadline=None)
+def test_runs_of_a_limited_plan_make_the_same_of_a_salon_as_one_of_the_whole(
+    history: list[list[ClientRow]], most: int
+) -> None:
+    world = World()
+    for clients in history:
+        while (whole := world.plan(clients)).changes:
+            part = whole.limited(most)
+            assert len(part.changes) == min(most, len(whole.changes))
+            items = [item for change in part.changes for item in change.item_ids]
+            assert len(items) + len(part.settled) == part.total == whole.total
+            assert not set(items) & part.settled.keys()
+            world.apply(part)
+    assert world.plan(history[-1]).changes == ()
+
+
+def test_a_limited_plan_closes_before_it_makes_anything_and_guards_only_what_it_writes() -> None:
+    """A refusal that a later client's row brings comes before a new contact and a new name that stand before it."""
+    clients = [client("B", email="b@example.com"), AOIFE, client("C", email="c@example.com", mobile=None)]
+    ids = {"A": "X", "C": "Z"}
+    before = [one for one in desired(*clients) if one.phorest_id in ids]
+    held = [mirrored(one, ids[one.phorest_id]) for one in before]
+    mappings = {key: row for one in before for key, row in mapped(one, ids[one.phorest_id]).items()}
+    clients[1:] = [replace(AOIFE, last_name="Quinn"), replace(clients[2], email_marketing=False)]
+    whole = plan_of(desired(*clients, anchors=ids), mirror=held, mappings=mappings, quiet=True)
+    assert [change.desired.phorest_id for change in whole.changes] == ["A", "C", "B"]
+    assert whole.to_guard == ("X", "Z")
+    part = whole.limited(1)
+    assert [change.desired.phorest_id for change in part.changes] == ["C"]
+    assert part.settled == {"A": Deferred(BEYOND_LIMIT), "B": Deferred(BEYOND_LIMIT)}
+    assert part.to_guard == ("Z",)
+    assert [change.desired.phorest_id for change in whole.limited(2).changes] == ["C", "A"]
+    with pytest.raises(ValueError, match="at least one"):
+        whole.limited(0)
 
 
 def test_a_change_in_phorest_is_an_update_of_exactly_that_field() -> None:

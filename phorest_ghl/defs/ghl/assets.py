@@ -20,6 +20,9 @@ class SyncConfig(dg.Config):
     """How a sync runs."""
 
     dry_run: bool = Field(default=False, description="Plan and stop: show what would be written, write nothing.")
+    limit: int | None = Field(
+        default=None, ge=1, description="Make at most so many changes; the rest waits for a later run."
+    )
 
 
 @dg.asset(
@@ -52,6 +55,8 @@ def contacts(
         sync = salon.clients_sync(batch_id=new_batch_id(started), writing=not config.dry_run)
         prepared = sync.prepare()
         plan = sync.plan(prepared)
+        if config.limit is not None:
+            plan = plan.limited(config.limit)
         context.log.info(
             "contacts: plan %s, %d requests, %d to review", plan.counts(), plan.requests, len(plan.reviews)
         )

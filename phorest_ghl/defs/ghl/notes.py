@@ -41,6 +41,8 @@ def check_in_notes(
         sync = salon.check_ins_sync(batch_id=new_batch_id(started), writing=not config.dry_run)
         prepared = sync.prepare()
         plan = sync.plan(prepared)
+        if config.limit is not None:
+            plan = plan.limited(config.limit)
         context.log.info("check-ins: plan %s, %d requests", plan.counts(), plan.requests)
         if config.dry_run:
             planned = {f"planned_{name}": dg.MetadataValue.int(count) for name, count in plan.counts().items()}

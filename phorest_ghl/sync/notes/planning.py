@@ -5,7 +5,7 @@ Belongs here: the plan's shape and making it. Does not: reading rows (`visits`),
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -13,8 +13,8 @@ from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.ghl.bulk_tags import BULK_LIMIT
 from phorest_ghl.sync.journal import Intent
 from phorest_ghl.sync.notes.visits import NoteRules, Visit, content_hash
-from phorest_ghl.sync.outcomes import Outcome, Rejected, Skipped, Unchanged
-from phorest_ghl.sync.plan import GONE, NOT_AGAIN
+from phorest_ghl.sync.outcomes import Deferred, Outcome, Rejected, Skipped, Unchanged
+from phorest_ghl.sync.plan import BEYOND_LIMIT, GONE, NOT_AGAIN
 
 NO_CONTACT = "its client has no contact in GHL"
 
@@ -72,6 +72,13 @@ class NotePlan:
         """Calls that applying it takes if nothing goes wrong: notes, look-ups, the guard tag."""
         creates = sum(change.action is NoteAction.CREATE for change in self.changes)
         return creates + sum(change.unsettled for change in self.changes) + -(-len(self.to_guard) // BULK_LIMIT)
+
+    def limited(self, most: int) -> "NotePlan":
+        """The first changes alone; the others are deferred to a later run. Raises ValueError for less than one."""
+        if most < 1:
+            raise ValueError("A run that is limited makes at least one change.")
+        later = {change.phorest_id: Deferred(BEYOND_LIMIT) for change in self.changes[most:]}
+        return replace(self, changes=self.changes[:most], settled={**self.settled, **later})
 
     def counts(self) -> dict[str, int]:
         """Changes by action; every action is there."""
