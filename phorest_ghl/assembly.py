@@ -20,6 +20,7 @@ from phorest_ghl.db.migrate import upgrade
 from phorest_ghl.ghl.client import GhlClient, GhlReader, private_token
 from phorest_ghl.ghl.fields import Facet
 from phorest_ghl.ghl.notes import NotesClient, NotesReader
+from phorest_ghl.ghl.users import UsersReader
 from phorest_ghl.ghl.versions import ApiVersion
 from phorest_ghl.http.budget import Budget, Limits, UnlimitedBudget
 from phorest_ghl.http.budget_postgres import PostgresBudget
@@ -207,6 +208,10 @@ class Runtime:
     def ghl_reader(self) -> GhlReader:
         """A client of the location that cannot write. Raises SettingsError."""
         return GhlReader(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
+
+    def users_reader(self) -> UsersReader:
+        """A client of the location that reads its users. Raises SettingsError."""
+        return UsersReader(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
 
     def close(self) -> None:
         """Close connections and pools. The database server goes on."""

@@ -86,7 +86,8 @@ def plan(
     out = Out(as_json=as_json)
     if entity == check_ins.NAME:
         _leave(lambda: check_ins.plan(_settings(), out, do_import=not no_import))
-    _leave(lambda: command(_settings(), out, entity=entity, values=values, do_import=not no_import))
+    else:
+        _leave(lambda: command(_settings(), out, entity=entity, values=values, do_import=not no_import))
 
 
 @app.command()
@@ -118,18 +119,19 @@ def sync(
     out = Out(as_json=as_json)
     if entity == check_ins.NAME:
         _leave(lambda: check_ins.sync(_settings(), out, full=full, limit=limit, do_import=not no_import))
-    _leave(
-        lambda: command(
-            _settings(),
-            out,
-            entity=entity,
-            workflows_paused=workflows_paused,
-            adopt_fields=adopt_fields,
-            full=full,
-            limit=limit,
-            do_import=not no_import,
+    else:
+        _leave(
+            lambda: command(
+                _settings(),
+                out,
+                entity=entity,
+                workflows_paused=workflows_paused,
+                adopt_fields=adopt_fields,
+                full=full,
+                limit=limit,
+                do_import=not no_import,
+            )
         )
-    )
 
 
 @app.command("go-live")
@@ -141,6 +143,17 @@ def go_live(
     from phorest_ghl.commands.going_live import go_live as command  # noqa: PLC0415 - commands load only what they need
 
     _leave(lambda: command(_settings(), Out(as_json=as_json), yes=yes))
+
+
+@app.command("staff-map")
+def staff_map(
+    file: Annotated[Path, typer.Option(help="The file that a person reviews.")] = Path("salon.toml"),
+    as_json: Json = False,
+) -> None:
+    """Propose which user of GHL each member of the staff is, in salon.toml; nothing counts until you have reviewed it."""
+    from phorest_ghl.commands.staff_map import staff_map as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), file=file))
 
 
 @app.command()

@@ -222,6 +222,13 @@ class Settings(BaseModel):
         example="Laser Consultation; Medical",
         default="",
     )
+    pseudo_staff: str = _setting(
+        "Salon",
+        "Further words, with semicolons between, that a column of the diary is called by which is nobody; rooms, machines, "
+        "no-shows, waiting lists and training accounts are known",
+        example="Sala; Overflow",
+        default="",
+    )
     salon_timezone: str = _setting(
         "Salon", "Time zone of the schedules", example="Europe/Dublin", where="the tz database's names", default="UTC"
     )
@@ -335,6 +342,11 @@ class Settings(BaseModel):
     def excluded_from_notes(self) -> frozenset[str]:
         """Services and categories that no note may name, by name or id, in lower case."""
         return frozenset(part.strip().casefold() for part in self.services_without_notes.split(";") if part.strip())
+
+    @property
+    def pseudo_staff_words(self) -> tuple[str, ...]:
+        """Further words by which a column of the diary is known to be nobody."""
+        return tuple(part.strip() for part in self.pseudo_staff.split(";") if part.strip())
 
     @property
     def zone(self) -> ZoneInfo:

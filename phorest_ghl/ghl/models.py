@@ -157,6 +157,7 @@ class Location(Answered):
     timezone: str | None = None
     allows_duplicates: bool | None = None
     unique_identifiers: tuple[str, ...] | None = None
+    company_id: str | None = None
     date: datetime | None = None
     """GHL's clock when it answered."""
 
@@ -170,6 +171,7 @@ class Location(Answered):
             timezone=answer.get("timezone"),
             allows_duplicates=settings.get("allowDuplicateContact"),
             unique_identifiers=tuple(cast("list[str]", identifiers)) if isinstance(identifiers, list) else None,
+            company_id=company if isinstance(company := answer.get("companyId"), str) else None,
             date=date,
         )
 

@@ -187,3 +187,23 @@ def test_check_ins_are_planned_and_synced_by_their_name(database: Database) -> N
         notes = salon.truth("ghl/notes")
         assert notes
         assert outcomes["applied"] == planned["entities"]["check-ins"]["changes"]["create"] == len(notes)
+
+
+def test_the_staff_map_names_rooms_nobody_and_waits_for_a_review(
+    environ: dict[str, str], sandbox: SandboxServer, desk: Path
+) -> None:
+    (first, *_) = (
+        row for row in sandbox.truth("phorest/staff") if row["userId"] and row["email"] and not row["archived"]
+    )
+    user = sandbox.truth("ghl/users")[1]
+    sandbox.control("PATCH", f"/phorest/staff/{first['staffId']}", {"email": user["email"]})
+    done = call("staff-map", "--json", environ=environ)
+    assert done.exit_code == 1, "somebody has no user"
+    document = json.loads(done.stdout)
+    pseudo = {row["staffId"] for row in sandbox.truth("phorest/staff") if row["hideFromOnlineBookings"]}
+    assert set(document["pseudo_staff"]) == pseudo
+    assert [p["user"] for p in document["proposals"] if first["staffId"] in p["staff"]] == [user["id"]]
+    written = (desk / "salon.toml").read_text()
+    assert "reviewed = false" in written
+    assert first["staffId"] in written
+    assert json.loads(call("staff-map", "--json", environ=environ).stdout)["added"] == 0

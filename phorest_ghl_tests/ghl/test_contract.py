@@ -30,8 +30,8 @@ pytestmark = [
 
 GENERATIONS: tuple[Generation, ...] = ("2021", "v3")
 FILES = {
-    "2021": {"contacts": "v2/contacts.json", "locations": "v2/locations.json"},
-    "v3": {"contacts": "v3/contacts-v3.json", "locations": "v3/locations-v3.json"},
+    "2021": {"contacts": "v2/contacts.json", "locations": "v2/locations.json", "users": "v2/users.json"},
+    "v3": {"contacts": "v3/contacts-v3.json", "locations": "v3/locations-v3.json", "users": "v3/users-v3.json"},
 }
 SEARCH_BODY = {"locationId", "pageLimit", "filters", "searchAfter"}
 """Deviation: the official schema of a search is an empty object; its real members are in facts/ghl-api §7.1."""
@@ -66,9 +66,13 @@ ANSWERS: Mapping[str, object] = {
     "/contacts/bulk/tags/update/remove": {"responses": []},
     "/contacts/X/notes": {"notes": [{"id": "N", "body": "b"}], "note": {"id": "N"}},
     "/contacts/X/notes/N": {"note": {"id": "N"}},
+    "/users/": {"users": [{"id": "U", "email": "a@example.com"}, {"id": "V", "deleted": True}]},
+    "/users/search": {"users": [{"id": "U", "email": "a@example.com"}, {"id": "V", "deleted": True}]},
     "/workflows/": {"workflows": [{"id": "W", "name": "n", "status": "published"}]},
 }
 TEMPLATES = {
+    "/users/": ("users", "/users/"),
+    "/users/search": ("users", "/users/search"),
     "/contacts/X/notes": ("contacts", "/contacts/{contactId}/notes"),
     "/contacts/X/notes/N": ("contacts", "/contacts/{contactId}/notes/{id}"),
     "/locations/L": ("locations", "/locations/{locationId}"),
@@ -124,7 +128,7 @@ CALLS: Mapping[str, tuple[Callable[[GhlClient], object], ...]] = {
 EACH = [pytest.param(name, call, id=f"{name} {n}") for name, calls in CALLS.items() for n, call in enumerate(calls, 1)]
 
 
-def sent(generation: Generation, call: Callable[[Any], object], kind: type[GhlClient] = GhlClient) -> httpx.Request:
+def sent(generation: Generation, call: Callable[[Any], object], kind: Callable[..., Any] = GhlClient) -> httpx.Request:
     """The one request that a call of the client makes."""
     requests: list[httpx.Request] = []
 

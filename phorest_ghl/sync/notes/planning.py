@@ -74,9 +74,11 @@ class NotePlan:
         return creates + sum(change.unsettled for change in self.changes) + -(-len(self.to_guard) // BULK_LIMIT)
 
     def limited(self, most: int) -> "NotePlan":
-        """The same plan with at most so many changes; the others wait for a later run."""
-        waiting: dict[str, Outcome] = {item: Deferred(BEYOND_LIMIT) for c in self.changes[most:] for item in c.item_ids}
-        return replace(self, changes=self.changes[:most], settled={**self.settled, **waiting})
+        """The first changes alone; the others are deferred to a later run. Raises ValueError for less than one."""
+        if most < 1:
+            raise ValueError("A run that is limited makes at least one change.")
+        later = {change.phorest_id: Deferred(BEYOND_LIMIT) for change in self.changes[most:]}
+        return replace(self, changes=self.changes[:most], settled={**self.settled, **later})
 
     def counts(self) -> dict[str, int]:
         """Changes by action; every action is there."""

@@ -101,6 +101,8 @@ def test_a_plan_counts_its_notes_its_look_ups_and_the_guard_tag() -> None:
     )
     made = plan_notes(visits, known, NoteRules(), KEYRING)
     assert made.requests == 501 + 1 + 2
+    limited = made.limited(2)
+    assert (len(limited.changes), limited.total) == (2, 501)
     assert plan_notes(visits, replace(known, quiet=False), NoteRules(), KEYRING).requests == 501 + 1
 
 

@@ -1,0 +1,91 @@
+"""salon.toml: what a person reviews. What stands in it is a person's; a command only adds lines.
+
+Belongs here: reading the file, adding proposals to it. Does not: settings (`settings`), making a proposal.
+"""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from phorest_ghl.settings import SettingsError
+
+SECTION = "staff_users"
+_HEADER = re.compile(rf"^[ \t]*\[{SECTION}\][ \t]*(?:#.*)?$", re.MULTILINE)
+_WORDS = """# Which user of GoHighLevel each member of the staff is, by Phorest's staff id: who appointments are assigned to.
+# Proposed by `phorest-ghl staff-map`. Nothing of it counts until a person has looked and set reviewed = true.
+"""
+
+
+@dataclass(frozen=True)
+class StaffUser:
+    """One line of the map. `user_id` None: nobody was found. `note` says to a person who it is, and why."""
+
+    staff_id: str
+    user_id: str | None
+    note: str
+
+
+def staff_users(path: Path) -> Mapping[str, str]:
+    """The user of each staff id; empty while the file or the section is not there, or nobody has reviewed it.
+
+    Raises SettingsError where the file cannot be read.
+    """
+    section = _section(_text(path), path)
+    if section.get("reviewed") is not True:
+        return {}
+    found = {name: value for name, value in section.items() if name != "reviewed"}
+    odd = sorted(name for name, value in found.items() if not isinstance(value, str))
+    if odd:
+        raise SettingsError(
+            f"{path}, [{SECTION}]: the user of staff {', '.join(odd)} is no text. Put the user's id between quotes."
+        )
+    return {name: value for name, value in cast("dict[str, str]", found).items() if value}
+
+
+def add_staff_users(path: Path, proposed: Sequence[StaffUser]) -> int:
+    """Add lines for staff that the file does not mention yet; how many were added. Nothing that stands there is changed.
+
+    In a section that a person has reviewed new lines are commented out, so that nothing counts that nobody has looked at.
+    Raises SettingsError where the file cannot be read.
+    """
+    before = _text(path)
+    section = _section(before, path)
+    new = [line for line in proposed if f'"{line.staff_id}"' not in before]
+    if not new:
+        return 0
+    lines = "".join(_line(line, counts=section.get("reviewed") is not True) for line in new)
+    header = _HEADER.search(before)
+    if header is None:
+        gap = "" if not before else "\n" if before.endswith("\n") else "\n\n"
+        after = f"{before}{gap}[{SECTION}]\n{_WORDS}reviewed = false\n{lines}"
+    else:
+        after = f"{before[: header.end()]}\n{lines.rstrip()}{before[header.end() :]}"
+    _section(after, path)
+    beside = path.with_name(f".{path.name}.new")
+    beside.write_text(after, encoding="utf-8")
+    os.replace(beside, path)  # noqa: PTH105 - in one step, so that no kill leaves half a file
+    return len(new)
+
+
+def _line(line: StaffUser, *, counts: bool) -> str:
+    note = " ".join(line.note.split())
+    off = "" if counts and line.user_id else "# "
+    return f'{off}"{line.staff_id}" = "{line.user_id or ""}"  # {note}\n'
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def _section(written: str, path: Path) -> Mapping[str, object]:
+    try:
+        found = tomllib.loads(written).get(SECTION, {})
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is no TOML: {error}. Correct that line, or take it out.") from None
+    if not isinstance(found, dict):
+        raise SettingsError(f"{path}: {SECTION} should be a section, [{SECTION}], with a line for each staff id.")
+    return cast("dict[str, object]", found)
