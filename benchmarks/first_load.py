@@ -96,6 +96,7 @@ def _load(served: SandboxProcess, database: Database, salon: SandboxOptions, say
         runtime.importer("bench").clients()
         first = _run(served, runtime, salon, "first", confirm=True)
         say(f"first load into {len(before)} contacts: {first.requests} requests, {first.result.changes}")
+        time.sleep(2 * salon.rate_window_s)  # until the search shows the load's last writes, as it does hours later
         # What a load leaves in motion is read once more; the run after that finds nothing at all.
         settled = _run(served, runtime, salon, "settling")
         again = _run(served, runtime, salon, "unchanged")

@@ -6,7 +6,7 @@ Belongs here: names and options. Does not: what a command does (`commands`).
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -201,6 +201,18 @@ def dev(port: Annotated[int, typer.Option(help="Port of Dagster's UI.")] = 3000)
     from phorest_ghl.commands.dev import dev as command  # noqa: PLC0415 - commands load only what they need
 
     _leave(lambda: command(_settings(), Out(as_json=False), port=port))
+
+
+@app.command()
+def schedules(
+    turn: Annotated[Literal["on", "off"] | None, typer.Argument(help="on or off; without it they are shown.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Lines of the cron table; without one, all.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show which jobs run by themselves, or turn them on and off."""
+    from phorest_ghl.commands.schedules import schedules as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), turn=turn, names=names or ()))
 
 
 @app.command()

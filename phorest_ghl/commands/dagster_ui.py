@@ -21,6 +21,8 @@ from phorest_ghl.settings import SettingsError
 
 HOST = "127.0.0.1"
 _PROJECT = Path(__file__).resolve().parents[2]
+WORKSPACE = _PROJECT / "workspace.yaml"
+"""Names our one code location."""
 _READY_S = 120.0
 _END_S = 20.0
 
@@ -74,7 +76,7 @@ class DagsterUi:
         self.url = f"http://{HOST}:{self.port}"
         self._log = log
         self._output: IO[bytes] = log.open("ab")
-        command = [sys.executable, "-m", "dagster", "dev", "-w", str(_PROJECT / "workspace.yaml"), "-h", HOST]
+        command = [sys.executable, "-m", "dagster", "dev", "-w", str(WORKSPACE), "-h", HOST]
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [*command, "-p", str(self.port)],
             env=env,

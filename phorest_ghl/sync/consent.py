@@ -166,6 +166,17 @@ def looser_than_sent(sent: Mapping[str, DndSetting], answered: Mapping[str, DndS
     )
 
 
+def keeps_our_mark(sent: Mapping[str, DndSetting], shown: Mapping[str, DndSetting] | None) -> bool | None:
+    """Whether a block that we sent shows our mark again (S7); None where none was sent, or somebody else's stands there.
+
+    Without the mark a block of ours counts as a person's, which only a person opens again.
+    """
+    ours = [(shown or {}).get(name) for name, setting in sent.items() if is_ours(setting)]
+    if any(setting is not None and is_ours(setting) for setting in ours):
+        return True
+    return False if any(s is not None and s.blocked and not s.code and not s.message for s in ours) else None
+
+
 def foreign_blocks(held: Mapping[str, DndSetting] | None) -> tuple[Channel, ...]:
     """Channels that somebody other than us has closed: they are causes of their own (S7, S9)."""
     return tuple(c for c in Channel if (s := (held or {}).get(c.value)) is not None and s.blocked and not is_ours(s))

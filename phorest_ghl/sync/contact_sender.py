@@ -31,6 +31,7 @@ class ContactSender:
         self.keeper = keeper
         self._read_backs = 0
         self._proved = False
+        self._marks: set[bool] = set()
         self._lock = Lock()
 
     def put(
@@ -79,10 +80,12 @@ class ContactSender:
         else:
             doubtful = bool(consent.looser_than_sent(sent, contact.dnd_settings))
         if not doubtful and not read_back:
+            self._note_mark(sent, contact)
             return contact, "answer"
         read = self.client.contact(contact.id)
         if doubtful:
             self.require_consent(desired, read, sent)
+        self._note_mark(sent, read)
         return read, "read"
 
     def require_consent(self, desired: DesiredContact, read: Contact, sent: Mapping[str, DndSetting]) -> None:
@@ -140,6 +143,17 @@ class ContactSender:
         """The record, its members and its addresses: creates that share an address are serialised (S15)."""
         addresses = [mirror.address_key(self.keeper.keyring, address) for address in desired.addresses]
         return [f"{self.keeper.location.location_id} {key}" for key in (*desired.member_ids, *addresses)]
+
+    def _note_mark(self, sent: Mapping[str, DndSetting], shown: Contact) -> None:
+        """Once a run each: that the location keeps our mark on a block, and that it does not."""
+        kept = consent.keeps_our_mark(sent, shown.dnd_settings)
+        if kept is None:
+            return
+        with self._lock:
+            if kept in self._marks:
+                return
+            self._marks.add(kept)
+        self.keeper.marks_kept(kept=kept)
 
     def _is_first(self) -> bool:
         with self._lock:

@@ -358,6 +358,15 @@ class Ledger:
             },
         )
 
+    def resolve_everywhere(self, connection: Connection, kind: str) -> None:
+        """What was found of the whole location holds no longer."""
+        connection.execute(
+            text("""update audit_findings set resolved_at = now()
+                    where location_id = :location_id and entity_type = :entity_type and kind = :kind
+                          and phorest_id is null and ghl_id is null and resolved_at is null"""),
+            {**self._key, "kind": kind},
+        )
+
     def note_finding(
         self, connection: Connection, kind: str, *, phorest_id: str | None, ghl_id: str | None, detail: dict[str, Any]
     ) -> None:

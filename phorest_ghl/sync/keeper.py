@@ -30,7 +30,11 @@ from phorest_ghl.sync.tags import Answers
 ADOPTION, REJECTED, GONE, UNKNOWN = "adoption", "rejected", "gone", "unknown outcome"
 CAUSES = (ADOPTION, REJECTED, GONE, UNKNOWN)
 NOT_KEPT, GONE_FINDING = "GHL did not keep a field", "contact gone from GHL"
+UNMARKED = "GHL drops the text of our blocks"
 """Kinds of findings."""
+_UNMARKED = {
+    "effect": "channels that Phorest closed look as if a person had closed them, so only a person opens them again"
+}
 
 
 @dataclass(frozen=True)
@@ -230,6 +234,17 @@ class Keeper:
             self.engine,
             lambda c: self.ledger.note_finding(c, kind, phorest_id=desired.phorest_id, ghl_id=ghl_id, detail=detail),
         )
+
+    def marks_kept(self, *, kept: bool) -> None:
+        """Whether the location keeps the text of our blocks: a finding about all of it as long as it does not."""
+
+        def keep(connection: Connection) -> None:
+            if kept:
+                self.ledger.resolve_everywhere(connection, UNMARKED)
+            else:
+                self.ledger.note_finding(connection, UNMARKED, phorest_id=None, ghl_id=None, detail=_UNMARKED)
+
+        in_transaction(self.engine, keep)
 
     def _kept(
         self,

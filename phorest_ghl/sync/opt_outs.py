@@ -115,18 +115,14 @@ def _note(connection: Connection, ledger: Ledger) -> None:
 def _asked(connection: Connection, ledger: Ledger, until: datetime) -> None:
     """Everything up to here has been asked for; if that was not possible before, it is again."""
     mirror.note_poll(connection, ledger.location_id, until)
-    connection.execute(
-        text("""update audit_findings set resolved_at = now()
-                where location_id = :location_id and entity_type = :entity_type and kind = :kind and resolved_at is null"""),
-        {"location_id": ledger.location_id, "entity_type": ledger.entity_type, "kind": NOT_POLLED},
-    )
+    ledger.resolve_everywhere(connection, NOT_POLLED)
 
 
 def _news(connection: Connection, location_id: str, page: list[Contact]) -> list[tuple[Contact, bool]]:
     """The contacts of a page that changed since we saw them by a read or an answer, and whether each is mapped."""
     rows = connection.execute(
         text("""
-            select m.ghl_id, m.date_updated, m.seen_by, m.dnd, m.dnd_settings,
+            select m.ghl_id, m.date_updated, m.seen_by,
                    exists (select from entity_mappings e where e.location_id = m.location_id and e.ghl_id = m.ghl_id
                                   and e.removed_at is null) as mapped
             from ghl_contacts m where m.location_id = :location_id and m.ghl_id = any(:ghl_ids)
@@ -142,22 +138,13 @@ def _news(connection: Connection, location_id: str, page: list[Contact]) -> list
 
 
 def _is_news(contact: Contact, row: Row[Any]) -> bool:
-    """A contact that only a search has shown is news each time it changes, for its consent is not known (S10)."""
+    """Whether it changed since we read it, whatever the search shows of its consent: that decides nothing (S10).
+
+    A tag of ours by a bulk call, which answers no date, is such a change too: its contact is read once more, and then known.
+    """
     if row.date_updated is None or contact.date_updated is None or row.seen_by == "search":
         return True
-    return contact.date_updated > row.date_updated and not _shows_what_was_read(contact, row)
-
-
-def _shows_what_was_read(contact: Contact, row: Row[Any]) -> bool:
-    """Whether a hit shows, to the letter, the consent that a read or an answer showed before it changed.
-
-    Then something else of it changed: after a load, a tag of ours on thousands of contacts. Nothing is decided by what the
-    search says (S10): what is on record was read, and whoever changes consent after this is named again.
-    """
-    if contact.dnd is None or contact.dnd_settings is None:
-        return False
-    shown = {name: setting.wire() for name, setting in contact.dnd_settings.items()}
-    return (contact.dnd, shown) == (row.dnd, row.dnd_settings)
+    return contact.date_updated > row.date_updated
 
 
 def _keep(connection: Connection, ledger: Ledger, found: Contact, keyring: Keyring) -> None:

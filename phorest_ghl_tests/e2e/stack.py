@@ -164,3 +164,12 @@ class Dagster:
         )["assetOrError"]["assetMaterializations"]
         assert data, f"{key} was never materialized"
         return {entry["label"]: entry.get("intValue", entry.get("text")) for entry in data[0]["metadataEntries"]}
+
+    def running_schedules(self) -> set[str]:
+        """The names of the schedules that are on."""
+        data = self.ask(
+            """{ schedulesOrError(repositorySelector:
+                 {repositoryLocationName: "phorest_ghl", repositoryName: "__repository__"}) {
+                 ... on Schedules { results { name scheduleState { status } } } } }"""
+        )["schedulesOrError"]["results"]
+        return {row["name"] for row in data if row["scheduleState"]["status"] == "RUNNING"}

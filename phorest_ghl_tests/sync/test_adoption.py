@@ -3,6 +3,7 @@
 Belongs here: adoption and what a person decides about it. Does not: contacts made by us (`test_safety_creates`).
 """
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +14,7 @@ from phorest_ghl.ghl.fields import GUARD_TAG
 from phorest_ghl.sync import review
 from phorest_ghl.sync.decisions import Kind
 from phorest_ghl_tests.support.databases import Database
-from phorest_ghl_tests.sync.rig import Rig, Row, installation
+from phorest_ghl_tests.sync.rig import LAG_S, Rig, Row, installation
 from phorest_ghl_tests.sync.test_merges import contact
 from phorest_ghl_tests.sync.test_road import NOTHING
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels, willing
@@ -110,6 +111,7 @@ def test_s14_in_a_location_that_an_agency_uses_nothing_of_theirs_is_overwritten_
             "same person", "family"}  # fmt: skip
         for row in rig.rows("select phorest_id, ghl_id from entity_mappings where metadata ->> 'adopted' = 'true'"):
             assert before[row["ghl_id"]]["agency"]["is"] == row["phorest_id"]
+        time.sleep(2 * LAG_S)  # until the search shows what this run has tagged
         assert rig.apply().changes == NOTHING  # it asks once for the blocks that stood there before
         rig.forget_requests()
         again = rig.apply()

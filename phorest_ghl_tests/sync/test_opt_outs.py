@@ -1,9 +1,13 @@
 """Opt-outs that people set in GHL, on contacts of ours and of others (safety S9 to S11)."""
 
+import time
+
 import pytest
 
+from phorest_ghl.ghl.models import ContactWrite
+from phorest_ghl.sync.keeper import UNMARKED
 from phorest_ghl.sync.opt_outs import NOT_POLLED
-from phorest_ghl_tests.sync.rig import Rig, Row
+from phorest_ghl_tests.sync.rig import LAG_S, Rig, Row
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels, willing
 
 pytestmark = pytest.mark.road
@@ -84,3 +88,42 @@ def test_s9_a_block_that_stood_in_ghl_before_the_first_run_outlives_a_contact_th
         connection.exec_driver_sql("update ghl_contacts set gone_at = now() where ghl_id = %s", (theirs["id"],))
     rig.run()
     assert blocked_channels(rig.contact_of(client["clientId"])) == {"Email"}
+
+
+def test_s10_an_address_that_a_person_edited_on_a_blocked_contact_is_seen_and_one_read_is_enough(rig: Rig) -> None:
+    client = willing(rig, smsMarketingConsent=False)
+    rig.run()
+    rig.run()
+    ghl_id = rig.contact_of(client["clientId"])["id"]
+    rig.edit_contact(ghl_id, email="by.hand@example.com")
+    time.sleep(2 * LAG_S)
+    rig.plan()
+    seen = rig.rows("select email, seen_by from ghl_contacts where ghl_id = :id", id=ghl_id)
+    assert seen == [{"email": "by.hand@example.com", "seen_by": "read"}]
+    rig.forget_requests()
+    rig.plan()
+    assert rig.requests("POST", "/contacts/search") == 1
+    assert rig.requests("GET", "/contacts/{contactId}") == 0
+
+
+def test_s7_a_location_that_drops_the_text_of_our_blocks_is_told_so_until_it_keeps_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = willing(rig, smsMarketingConsent=False)
+    body = ContactWrite.body
+
+    def without_text(self: ContactWrite, *given: object, **more: object) -> dict[str, object]:
+        sent = body(self, *given, **more)  # type: ignore[arg-type]
+        settings = sent.get("dndSettings") or {}
+        return {**sent, "dndSettings": {name: {"status": held["status"]} for name, held in settings.items()}}
+
+    def found() -> list[Row]:
+        return rig.rows("select resolved_at is null as open from audit_findings where kind = :kind", kind=UNMARKED)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ContactWrite, "body", without_text)
+        rig.run()
+    assert [row["open"] for row in found()] == [True]
+    rig.edit_client(client["clientId"], emailMarketingConsent=False)
+    rig.run()
+    assert [row["open"] for row in found()] == [False]
