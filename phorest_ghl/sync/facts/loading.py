@@ -61,7 +61,7 @@ def load_facts(
 
     `live_at` is when the location went live: what was bought before makes no tags, unless the salon wants it (S19).
     """
-    clients, rules, read = list(clients), at.rules, _read(connection, at.now)
+    clients, rules, read = list(clients), at.rules, _read(connection, at)
     found = _Found()
     if Facet.LOYALTY in rules.on:
         found.add_loyalty(clients, rules)
@@ -140,8 +140,8 @@ class _Read:
     sales: bool
 
 
-def _read(connection: Connection, now: datetime) -> _Read:
-    """Whether the diary around today and the sales were read completely, of every branch that either was ever read of.
+def _read(connection: Connection, at: Moment) -> _Read:
+    """Whether the diary around today and the sales were read completely, of every branch that is read and still there.
 
     A plan made of what happens to be there would tell a client without an appointment from one whose month was not read.
     """
@@ -149,7 +149,10 @@ def _read(connection: Connection, now: datetime) -> _Read:
         text("""
             with branches as (
                 select distinct split_part(scope, '/', 1) as branch_id from import_cursors
-                where entity_type in ('appointment', 'purchase') and scope <> '' and full_read_at is not null),
+                where entity_type in ('appointment', 'purchase') and scope <> '' and full_read_at is not null
+                      and (:all or split_part(scope, '/', 1) = any(:branch_ids))
+                      and not exists (select from phorest_branches b
+                                      where b.phorest_id = split_part(scope, '/', 1) and b.deleted_at is not null)),
             months as (
                 select to_char(month, 'YYYY-MM') as month
                 from generate_series(date_trunc('month', cast(:first as date)), cast(:last as date), interval '1 month')
@@ -166,7 +169,12 @@ def _read(connection: Connection, now: datetime) -> _Read:
                    ) as sales
         """),
         # A branch's day may be another one than UTC's: what is asked for is what any zone has read by now.
-        {"first": (now - _LOOK_BACK + _DAY).date(), "last": (now + _LOOK_AHEAD - _DAY).date()},
+        {
+            "first": (at.now - _LOOK_BACK + _DAY).date(),
+            "last": (at.now + _LOOK_AHEAD - _DAY).date(),
+            "all": not at.rules.branch_ids,
+            "branch_ids": list(at.rules.branch_ids),
+        },
     ).one()
     return _Read(diary=row.diary, sales=row.sales)
 
