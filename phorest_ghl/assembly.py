@@ -110,6 +110,7 @@ def facet_rules(settings: Settings) -> FacetRules:
         excluded_services=listed(settings.sync_excluded_services),
         excluded_products=listed(settings.sync_excluded_products),
         before_go_live=settings.product_tags_before_go_live,
+        branch_ids=settings.branch_ids,
     )
 
 

@@ -49,6 +49,11 @@ def show_plan(made: Plan, prepared: Prepared, settings: Settings, out: Out, *, v
         f"{document['requests']} requests: about {_duration(document['minutes'])} at this location's budget"
         f"{f', spread over {days} days by its daily quota' if days > 1 else ''}."
     )
+    if made.unread:
+        out.say(
+            f"Left as they are in GHL: {', '.join(sorted(made.unread))}. What they are counted from was not read completely "
+            "yet; import the appointments and the sales first."
+        )
     for guard in document["guards"]:
         out.say(f"An apply would be refused: {guard}.")
 

@@ -289,7 +289,7 @@ class ClientsSync:
             households(found, held.anchors(found), group=not held.duplicates, gone=held.gone)
         )
         plan = plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})
-        return replace(plan, step=step, decisions=decided)
+        return replace(plan, step=step, decisions=decided, unread=self._rules.facets.on - facts.known)
 
     def _keep_step(self, connection: Connection, plan: Plan) -> None:
         """What waits for a person, and what the clients' flags do to the causes on record, before anything relies on it."""

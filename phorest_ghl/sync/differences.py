@@ -6,6 +6,7 @@ Belongs here: comparing. Does not: which contact is compared with (`planner`), w
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.ghl import fields
@@ -21,6 +22,7 @@ from phorest_ghl.sync.plan import ABSENT, ADDRESS, BLOCKED, OPEN, PRESENT, Edite
 from phorest_ghl.sync.projection import CLEARED, DesiredContact, Projector
 
 _ELSEWHERE = "another contact in GHL holds an address of this client, which has a contact already; merge the two in GHL"
+_NUMBERS = (int, float)
 _NOTHING: Mapping[str, Mapping[str, str]] = {}
 _STATES = frozenset({fields.ARCHIVED_TAG, fields.BANNED_TAG, fields.DELETED_TAG, fields.MERGED_TAG})
 
@@ -42,7 +44,9 @@ class Differences:
         self._on_record = projector.on_record
         self._said = projector.facts.known | {Facet.TAGS}
         self._on = projector.rules.facets.on
-        self._custom_specs = fields.enabled(projector.rules.switches)
+        self._custom_specs = [
+            (spec, spec.name, held.field_ids.get(spec.name, "")) for spec in fields.enabled(projector.rules.switches)
+        ]
         self._keyring = keyring
         self._decided = decided
 
@@ -53,10 +57,11 @@ class Differences:
             for s in IDENTITY
             if s.name in desired.identity
         ]
+        sent = desired.sent_custom
         custom = [
             FieldDiff(spec.name, spec.facet, None, desired.custom[spec.name], spec.rule)
-            for spec in self._custom_specs
-            if spec.name in desired.sent_custom
+            for spec, _, _ in self._custom_specs
+            if spec.name in sent
         ]
         channels = [
             FieldDiff(c.value, Facet.CONSENT, None, BLOCKED if c in desired.blocked else OPEN, Rule.STRICTEST)
@@ -144,16 +149,18 @@ class Differences:
 
     def _custom(self, desired: DesiredContact, held: MirrorContact | None) -> list[FieldDiff]:
         diffs: list[FieldDiff] = []
-        for spec in self._custom_specs:
-            if spec.name not in desired.custom:
+        wanted = desired.custom
+        there: Mapping[str, Any] = held.custom_fields if held is not None else {}
+        for spec, name, field_id in self._custom_specs:
+            after = wanted.get(name)
+            if after is None:
                 continue
-            after = desired.custom[spec.name]
-            field_id = self._held.field_ids.get(spec.name)
-            if held is not None and field_id is not None and held.custom_fields.get(field_id, CLEARED) == after:
+            value = there.get(field_id, CLEARED)
+            if value == after or (type(value) in _NUMBERS and str(value) == after):
                 continue
-            before = fields.canonical(spec, held.custom_fields.get(field_id)) if held is not None and field_id else None
+            before = fields.canonical(spec, value)
             if (before or CLEARED) != after:
-                diffs.append(FieldDiff(spec.name, spec.facet, before, after, spec.rule))
+                diffs.append(FieldDiff(name, spec.facet, before, after, spec.rule))
         return diffs
 
     def _fills_only(self, desired: DesiredContact, mapping: MappingRow) -> bool:

@@ -56,6 +56,7 @@ def only(plan: Plan, part: Part) -> Plan:
         tuple(changes),
         settled,
         total=plan.total,
+        unread=plan.unread & {part.facet},
         to_guard=tuple(ghl_id for ghl_id in plan.to_guard if ghl_id in written),
     )
 

@@ -168,7 +168,8 @@ class Plan:
     `to_guard` are present contacts that get the guard tag before anything else is written to them (safety S1). `step` is
     what the clients' flags do to the causes on record, written down before the first change is carried out; `decisions` are
     people's that the plan was made with. `first_write`: nothing was ever written to the location, so what it makes of the
-    first write is read back (S18).
+    first write is read back (S18). `unread` are facets that are on and whose source was never read completely: nothing of
+    them is compared.
     """
 
     changes: tuple[PlannedChange, ...]
@@ -180,6 +181,7 @@ class Plan:
     step: Step | None = None
     decisions: Decisions = field(default_factory=Decisions)
     first_write: bool = False
+    unread: frozenset[Facet] = frozenset()
 
     @property
     def requests(self) -> int:

@@ -33,6 +33,7 @@ class FacetRules:
         excluded_services: services, or categories of them, that no field names.
         excluded_products: products, or categories of them, that make no tag.
         before_go_live: whether what was bought before go-live makes tags (safety S19).
+        branch_ids: the branches that are read; all where none is named.
     """
 
     on: frozenset[Facet] = FACETS
@@ -45,6 +46,7 @@ class FacetRules:
     excluded_services: tuple[str, ...] = ()
     excluded_products: tuple[str, ...] = ()
     before_go_live: bool = False
+    branch_ids: tuple[str, ...] = ()
 
     @cached_property
     def hidden_categories(self) -> frozenset[str]:

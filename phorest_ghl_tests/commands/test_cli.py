@@ -125,6 +125,20 @@ def test_a_mistake_is_a_sentence_and_an_exit_code_and_never_a_traceback(
     assert not isinstance(done.exception, Exception) or isinstance(done.exception, SystemExit)
 
 
+def test_parts_of_contacts_are_synced_by_name_and_summed_up_apart(environ: dict[str, str]) -> None:
+    assert call("sync", "clients", "--workflows-paused", environ=environ).exit_code == 0
+    for entity in ("loyalty", "bookings"):
+        done = call("sync", entity, "--json", environ=environ)
+        assert done.exit_code == 0, done.stderr
+        (found,) = json.loads(done.stdout)["entities"].items()
+        assert found[0] == entity
+        assert sum(found[1]["outcomes"].values()) > 0
+    done = call("plan", "products", "--no-import", "--json", environ=environ)
+    assert list(json.loads(done.stdout)["entities"]) == ["products"]
+    runs = json.loads(call("status", "--json", environ=environ).stdout)["runs"]
+    assert {run["entity_type"] for run in runs} == {"client", "loyalty", "booking"}
+
+
 def test_an_unknown_entity_is_a_sentence(environ: dict[str, str]) -> None:
     done = call("sync", "clinets", environ=environ)
     assert done.exit_code == 2

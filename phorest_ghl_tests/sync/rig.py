@@ -19,6 +19,7 @@ from phorest_ghl.sandbox.options import SandboxOptions
 from phorest_ghl.sandbox.server import SandboxServer
 from phorest_ghl.settings import load_settings
 from phorest_ghl.sync.clients import ClientsSync, Prepared, new_batch_id
+from phorest_ghl.sync.parts import Part
 from phorest_ghl.sync.plan import Plan
 from phorest_ghl.sync.summary import RunResult
 
@@ -57,11 +58,11 @@ def quiet_logs() -> Generator[None]:
 
 
 def options(
-    *, clients: int = 40, seed: int = 1, switches: Mapping[str, object] | None = None, **more: Any
+    *, clients: int = 40, seed: int = 1, months: int = 0, switches: Mapping[str, object] | None = None, **more: Any
 ) -> SandboxOptions:
     """A small salon that answers fast."""
     return SandboxOptions(
-        clients=clients, seed=seed, months=0, rate_window_s=0.2, switches={**SWIFT, **(switches or {})}, **more
+        clients=clients, seed=seed, months=months, rate_window_s=0.2, switches={**SWIFT, **(switches or {})}, **more
     )
 
 
@@ -100,9 +101,9 @@ class Rig:
         self.sandbox.control("POST", "/clock", {"advance_s": 2})
         return self.importer().clients(full=full)
 
-    def sync(self) -> ClientsSync:
-        """A run that may write, not yet begun."""
-        return self.runtime.clients_sync(batch_id=new_batch_id(), writing=True, lag_s=LAG_S)
+    def sync(self, part: Part | None = None) -> ClientsSync:
+        """A run that may write, not yet begun; of all of the contacts, or of a part."""
+        return self.runtime.clients_sync(batch_id=new_batch_id(), writing=True, lag_s=LAG_S, part=part)
 
     def confirm(self) -> None:
         """The operator confirms that workflows are paused."""
@@ -113,9 +114,9 @@ class Rig:
         sync = self.sync()
         return sync.plan(sync.prepare())
 
-    def apply(self) -> RunResult:
+    def apply(self, part: Part | None = None) -> RunResult:
         """Plan and apply, without importing first."""
-        sync = self.sync()
+        sync = self.sync(part)
         prepared = sync.prepare()
         return self.carry_out(sync, sync.plan(prepared), prepared)
 

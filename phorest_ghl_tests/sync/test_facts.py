@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phorest_ghl.db.tables import (
+    import_cursors,
     phorest_appointments,
     phorest_branches,
     phorest_purchases,
@@ -21,7 +22,7 @@ from phorest_ghl.db.tables import (
 )
 from phorest_ghl.sync.facts.bookings import online_bookings
 from phorest_ghl.sync.facts.diary import Moment
-from phorest_ghl.sync.facts.loading import tier
+from phorest_ghl.sync.facts.loading import load_facts, tier
 from phorest_ghl.sync.facts.sales import product_tags, spend
 from phorest_ghl.sync.facts.visits import Visits, visits
 from phorest_ghl.sync.rules import TIERS, FacetRules
@@ -293,3 +294,36 @@ def test_a_tier_is_the_highest_that_the_points_reach(points: Decimal | None, ser
 
 def test_without_a_tier_for_everybody_few_points_make_none() -> None:
     assert tier(Decimal(10), "L1", {"gold": 1000}) is None
+
+
+def test_a_facet_is_known_once_every_branch_that_is_read_was_read_whole(database: Database) -> None:
+    """A branch that is no longer read, or is gone, is not waited for."""
+    months = ["2026-02", "2026-03", "2026-04", "2026-05", "2026-06", "2026-07"]
+
+    def known(connection: sa.Connection, *branch_ids: str) -> set[str]:
+        at = replace(AT, rules=FacetRules(branch_ids=branch_ids))
+        return {facet.value for facet in load_facts(connection, [], at).known} - {"loyalty"}
+
+    with database.engine.connect() as connection, connection.begin() as transaction:
+        assert known(connection) == set()
+        rows = [("appointment", f"DUBLIN/{month}") for month in months]
+        for entity, scope in rows[:-1]:
+            read(connection, entity, scope)
+        assert known(connection) == set(), "a month that nobody read may hold the next appointment"
+        read(connection, *rows[-1])
+        assert known(connection) == {"visits", "bookings"}
+        read(connection, "purchase", "DUBLIN")
+        assert known(connection) == {"visits", "bookings", "products"}
+        read(connection, "appointment", "AUCKLAND/2026-01")
+        assert known(connection) == set()
+        assert known(connection, "DUBLIN") == {"visits", "bookings", "products"}
+        connection.execute(
+            sa.insert(phorest_branches),
+            {"raw": {}, "content_hash": b"", "phorest_id": "AUCKLAND", "deleted_at": NOW},
+        )
+        assert known(connection) == {"visits", "bookings", "products"}
+        transaction.rollback()
+
+
+def read(connection: sa.Connection, entity: str, scope: str) -> None:
+    connection.execute(sa.insert(import_cursors), {"entity_type": entity, "scope": scope, "full_read_at": NOW})

@@ -63,6 +63,11 @@ def materialize(
         context.log.info(
             "contacts: plan %s, %d requests, %d to review", plan.counts(), plan.requests, len(plan.reviews)
         )
+        if plan.unread:
+            context.log.info(
+                "contacts: %s left as they are, what they are counted from was not read completely yet",
+                ", ".join(sorted(plan.unread)),
+            )
         if config.dry_run:
             return dg.MaterializeResult(
                 metadata=plan_metadata(plan, daily_limit=daily), check_results=[add_up(plan.total, plan.total)]

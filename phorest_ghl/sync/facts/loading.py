@@ -61,7 +61,7 @@ def load_facts(
 
     `live_at` is when the location went live: what was bought before makes no tags, unless the salon wants it (S19).
     """
-    clients, rules, read = list(clients), at.rules, _read(connection, at.now)
+    clients, rules, read = list(clients), at.rules, _read(connection, at)
     found = _Found()
     if Facet.LOYALTY in rules.on:
         found.add_loyalty(clients, rules)
@@ -75,8 +75,7 @@ def load_facts(
         since = None if rules.before_go_live else live_at
         quiet = live_at is None and not rules.before_go_live
         found.add_products({} if quiet else product_tags(connection, at, since=since))
-    tags = {client: frozenset(named) for client, named in found.tags.items()}
-    return Facts(frozenset(found.known), found.values, tags, found.ahead, found.spend_known)
+    return Facts(frozenset(found.known), found.values, found.tags, found.ahead, found.spend_known)
 
 
 @dataclass
@@ -85,25 +84,22 @@ class _Found:
 
     known: set[Facet] = field(default_factory=set[Facet])
     values: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
-    tags: dict[str, set[str]] = field(default_factory=dict[str, set[str]])
+    tags: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     ahead: frozenset[str] = frozenset()
     spend_known: bool = False
 
     def add_loyalty(self, clients: Iterable[ClientRow], rules: FacetRules) -> None:
         self.known.add(Facet.LOYALTY)
+        alike: dict[tuple[Decimal | None, str | None], tuple[dict[str, str], frozenset[str]]] = {}
         for client in clients:
-            serial = normalise.line(client.loyalty_card)
-            reached = tier(client.loyalty_points, serial, rules.tiers)
-            named = {
-                fields.LOYALTY_POINTS.name: _number(client.loyalty_points),
-                fields.LOYALTY_CARD.name: serial,
-                fields.LOYALTY_TIER.name: reached,
-            }
-            held = {name: value for name, value in named.items() if value}
-            if held:
-                self.values[client.phorest_id] = held
-            if reached:
-                self.tags[client.phorest_id] = {fields.LOYALTY_PREFIX + reached}
+            card = (client.loyalty_points, client.loyalty_card)
+            if card not in alike:
+                alike[card] = _loyalty(client, rules)
+            values, tags = alike[card]
+            if values:
+                self.values[client.phorest_id] = values.copy()
+            if tags:
+                self.tags[client.phorest_id] = tags
 
     def add_visits(self, clients: Iterable[ClientRow], found: Mapping[str, Visits], at: Moment) -> None:
         self.known.add(Facet.VISITS)
@@ -124,12 +120,15 @@ class _Found:
         self.known.add(Facet.BOOKINGS)
         for client, one in found.items():
             self._of(client).update(_booking_values(one))
-            self.tags.setdefault(client, set()).add(fields.ONLINE_BOOKING_TAG)
+            self._tag(client, frozenset({fields.ONLINE_BOOKING_TAG}))
 
     def add_products(self, found: Mapping[str, frozenset[str]]) -> None:
         self.known.add(Facet.PRODUCTS)
         for client, bought in found.items():
-            self.tags.setdefault(client, set()).update(bought)
+            self._tag(client, bought)
+
+    def _tag(self, client: str, tags: frozenset[str]) -> None:
+        self.tags[client] = self.tags.get(client, frozenset()) | tags
 
     def _of(self, client: str) -> dict[str, str]:
         return self.values.setdefault(client, {})
@@ -141,8 +140,8 @@ class _Read:
     sales: bool
 
 
-def _read(connection: Connection, now: datetime) -> _Read:
-    """Whether the diary around today and the sales were read completely, of every branch that either was ever read of.
+def _read(connection: Connection, at: Moment) -> _Read:
+    """Whether the diary around today and the sales were read completely, of every branch that is read and still there.
 
     A plan made of what happens to be there would tell a client without an appointment from one whose month was not read.
     """
@@ -150,7 +149,10 @@ def _read(connection: Connection, now: datetime) -> _Read:
         text("""
             with branches as (
                 select distinct split_part(scope, '/', 1) as branch_id from import_cursors
-                where entity_type in ('appointment', 'purchase') and scope <> '' and full_read_at is not null),
+                where entity_type in ('appointment', 'purchase') and scope <> '' and full_read_at is not null
+                      and (:all or split_part(scope, '/', 1) = any(:branch_ids))
+                      and not exists (select from phorest_branches b
+                                      where b.phorest_id = split_part(scope, '/', 1) and b.deleted_at is not null)),
             months as (
                 select to_char(month, 'YYYY-MM') as month
                 from generate_series(date_trunc('month', cast(:first as date)), cast(:last as date), interval '1 month')
@@ -167,7 +169,12 @@ def _read(connection: Connection, now: datetime) -> _Read:
                    ) as sales
         """),
         # A branch's day may be another one than UTC's: what is asked for is what any zone has read by now.
-        {"first": (now - _LOOK_BACK + _DAY).date(), "last": (now + _LOOK_AHEAD - _DAY).date()},
+        {
+            "first": (at.now - _LOOK_BACK + _DAY).date(),
+            "last": (at.now + _LOOK_AHEAD - _DAY).date(),
+            "all": not at.rules.branch_ids,
+            "branch_ids": list(at.rules.branch_ids),
+        },
     ).one()
     return _Read(diary=row.diary, sales=row.sales)
 
@@ -178,6 +185,19 @@ def tier(points: Decimal | None, serial: str | None, tiers: Mapping[str, int]) -
         return None
     held = max(points or Decimal(0), Decimal(0))
     return max(((least, name) for name, least in tiers.items() if least <= held), default=(0, None))[1]
+
+
+def _loyalty(client: ClientRow, rules: FacetRules) -> tuple[dict[str, str], frozenset[str]]:
+    """The fields of a card, and the tag of its tier."""
+    serial = normalise.line(client.loyalty_card)
+    reached = tier(client.loyalty_points, serial, rules.tiers)
+    named = {
+        fields.LOYALTY_POINTS.name: _number(client.loyalty_points),
+        fields.LOYALTY_CARD.name: serial,
+        fields.LOYALTY_TIER.name: reached,
+    }
+    tags = frozenset({fields.LOYALTY_PREFIX + reached} if reached else ())
+    return {name: value for name, value in named.items() if value}, tags
 
 
 def _visit_values(one: Visits, at: Moment, *, by_phorest: str | None) -> dict[str, str]:
