@@ -25,7 +25,7 @@ def member(answer: Answer, name: str, *, wrote: bool = False) -> Any:
     body: object = answer.json()
     if isinstance(body, dict) and name in body:
         return cast("dict[str, Any]", body)[name]
-    raise _odd(answer, f"but it has no member {name}", wrote=wrote)
+    raise odd(answer, f"but it has no member {name}", wrote=wrote)
 
 
 def typed(adapter: TypeAdapter[_T], answer: Answer, name: str) -> _T:
@@ -34,7 +34,7 @@ def typed(adapter: TypeAdapter[_T], answer: Answer, name: str) -> _T:
         return adapter.validate_python(member(answer, name))
     except ValidationError as error:
         places = sorted({".".join(str(part) for part in one["loc"]) for one in error.errors()})
-        raise _odd(answer, f"but {name} is odd at {', '.join(places[:5])}", wrote=False) from None
+        raise odd(answer, f"but {name} is odd at {', '.join(places[:5])}", wrote=False) from None
 
 
 def location(answer: Answer) -> Location:
@@ -43,14 +43,14 @@ def location(answer: Answer) -> Location:
     try:
         return Location.from_answer(found, date=answer.date)
     except (ValidationError, KeyError, TypeError, AttributeError):
-        raise _odd(answer, "but its location is odd", wrote=False) from None
+        raise odd(answer, "but its location is odd", wrote=False) from None
 
 
 def contact(answer: Answer, *, wrote: bool = False) -> Contact:
     """The contact of an answer. Raises ApiError as `member` does, also where the contact has no id."""
     found = _contact(member(answer, "contact", wrote=wrote))
     if found is None:
-        raise _odd(answer, "but its contact has no id", wrote=wrote)
+        raise odd(answer, "but its contact has no id", wrote=wrote)
     return found
 
 
@@ -58,7 +58,7 @@ def contacts(answer: Answer) -> tuple[list[Contact], int]:
     """The contacts of a page, and how many it listed: one without an id is set aside, for nobody can ask for it again."""
     listed = member(answer, "contacts")
     if not isinstance(listed, list):
-        raise _odd(answer, "but its contacts are no list", wrote=False)
+        raise odd(answer, "but its contacts are no list", wrote=False)
     values = cast("Sequence[object]", listed)
     found = [contact for value in values if (contact := _contact(value)) is not None]
     if len(found) < len(values):
@@ -79,7 +79,8 @@ def _contact(value: object) -> Contact | None:
     return Contact.model_validate({name: held for name, held in members.items() if name not in odd})
 
 
-def _odd(answer: Answer, reason: str, *, wrote: bool) -> ApiError:
+def odd(answer: Answer, reason: str, *, wrote: bool) -> ApiError:
+    """The error for an answer that is not what the vendor documents; `reason` holds no value of it."""
     return ApiError(
         Category.UNKNOWN_OUTCOME if wrote else Category.PROTOCOL,
         api="ghl",

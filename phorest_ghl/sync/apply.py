@@ -1,32 +1,20 @@
 """Carry out a plan: each change journalled before it is sent, its answer compared and kept before the next one.
 
-Belongs here: the order of work, the workers, what an error means for an item and for the run. Does not: how one contact
-is written (`contact_writer`), deciding what to change (`plan`).
+Belongs here: the order of work. Does not: how one contact is written (`contact_writer`), the workers and what an error means
+for the run (`workers`), deciding what to change (`plan`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
-from itertools import islice
-from threading import Event
 
-import structlog
-
-from phorest_ghl.db.engine import RecordBusy
-from phorest_ghl.http.errors import MEETS_EVERY_CALL, ApiError, Category
+from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sync.contact_updater import UNGUARDED
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.outcomes import Applied as Done
-from phorest_ghl.sync.outcomes import Deferred, Failed, Outcome, Rejected, Tally
+from phorest_ghl.sync.outcomes import Failed, Outcome, Rejected, Tally
 from phorest_ghl.sync.plan import PRESENT, Action, Plan, PlannedChange
 from phorest_ghl.sync.tags import TagChange
-
-_log = structlog.get_logger(__name__)
-
-WORKERS = 8
-"""Writes in flight: enough to hide 500 ms of latency at GHL's ten requests a second (facts/ghl-api §4)."""
+from phorest_ghl.sync.workers import WORKERS, Workers
 
 
 @dataclass(frozen=True)
@@ -44,10 +32,8 @@ class Applier:
         self, writer: ContactWriter, *, workers: int = WORKERS, progress: Callable[[int, int], None] | None = None
     ) -> None:
         self._writer = writer
-        self._workers = workers
+        self._workers = Workers(writer.write, workers=workers)
         self._progress = progress
-        self._stop = Event()
-        self._stopped: ApiError | None = None
 
     def apply(self, plan: Plan, tally: Tally) -> Applied:
         """Carry the plan out; every item of `tally` has its outcome afterwards.
@@ -63,7 +49,7 @@ class Applier:
         done = 0
         tagging: list[PlannedChange] = []
         for phase in (present, new):
-            for change, answered in self._run(phase):
+            for change, answered in self._workers.run(phase):
                 barred = (
                     change.ghl_id in unguarded and bool(change.tag_diffs) and answered.kind in ("applied", "unchanged")
                 )
@@ -76,7 +62,7 @@ class Applier:
                 if self._progress:
                     self._progress(done, len(plan.changes))
         self._tag(tagging, tally)
-        return Applied(tally, self._stopped)
+        return Applied(tally, self._workers.stopped)
 
     def _guard(self, plan: Plan) -> Mapping[str, str]:
         """The guard tag on every present contact that is about to be written to; those that GHL did not put it on (S1)."""
@@ -85,7 +71,7 @@ class Applier:
         try:
             return self._writer.guard(plan.to_guard).refused
         except ApiError as error:
-            self._end(error)
+            self._workers.end(error)
             return {}
 
     def _tag(self, tagging: Sequence[PlannedChange], tally: Tally) -> None:
@@ -95,14 +81,14 @@ class Applier:
             for change in tagging
             for diff in change.tag_diffs
         }
-        stopped: Outcome | None = self._held_back() if self._stop.is_set() else None
+        stopped: Outcome | None = self._workers.held_back() if self._workers.ended else None
         refused: dict[int, str] = {}
         if stopped is None:
             try:
                 answers = self._writer.send_tags(wanted)
             except ApiError as error:
-                self._end(error)
-                stopped = self._held_back()
+                self._workers.end(error)
+                stopped = self._workers.held_back()
             else:
                 refused = {id(wanted[tag]): reason for tag, reason in answers.items() if reason is not None}
         for change in tagging:
@@ -114,68 +100,7 @@ class Applier:
             self._writer.finish(change)
         _settle(tally, change, outcome)
 
-    def _run(self, changes: Iterable[PlannedChange]) -> Iterable[tuple[PlannedChange, Outcome]]:
-        """Changes and their outcomes as they come; a few are in flight, so that a plan of any size takes little memory."""
-        todo = iter(changes)
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="apply") as pool:
-            flying: dict[Future[Outcome], PlannedChange] = {}
-            try:
-                while True:
-                    for change in islice(todo, 2 * self._workers - len(flying)):
-                        flying[pool.submit(copy_context().run, self._one, change)] = change
-                    if not flying:
-                        return
-                    for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                        yield flying.pop(future), future.result()
-            except BaseException:
-                self._stop.set()
-                pool.shutdown(cancel_futures=True)
-                raise
-
-    def _one(self, change: PlannedChange) -> Outcome:
-        if self._stop.is_set():
-            return self._held_back()
-        try:
-            return self._writer.write(change)
-        except RecordBusy:
-            return Deferred("another run is working on this record")
-        except ApiError as error:
-            return self._refused(change, error)
-
-    def _refused(self, change: PlannedChange, error: ApiError) -> Outcome:
-        """What an error that the writer could not settle means: for this item, and for all that follow."""
-        _log.warning(
-            "change_not_applied",
-            phorest_id=change.desired.phorest_id,
-            ghl_id=change.ghl_id,
-            action=change.action.value,
-            category=error.category.value,
-            status=error.status,
-            trace_id=error.trace_id,
-        )
-        if error.category in MEETS_EVERY_CALL:
-            self._end(error)
-        if error.category is Category.QUOTA_EXHAUSTED:
-            return Deferred("GHL's daily quota", _tomorrow())
-        return Failed(error.category.value)
-
-    def _end(self, error: ApiError) -> None:
-        """Nothing more is begun in this run."""
-        self._stopped = self._stopped or error
-        self._stop.set()
-
-    def _held_back(self) -> Outcome:
-        category = self._stopped.category if self._stopped else None
-        if category is Category.QUOTA_EXHAUSTED:
-            return Deferred("GHL's daily quota", _tomorrow())
-        return Deferred(f"the run stopped early ({category.value if category else 'a defect'})")
-
 
 def _settle(tally: Tally, change: PlannedChange, outcome: Outcome) -> None:
     for item in change.item_ids:
         tally.settle(item, outcome)
-
-
-def _tomorrow() -> datetime:
-    """The next UTC midnight, when the daily quota is assumed to start anew (facts/ghl-api §4)."""
-    return datetime.combine(datetime.now(UTC).date() + timedelta(days=1), time(), UTC)

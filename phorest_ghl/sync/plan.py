@@ -78,6 +78,16 @@ class PlannedChange:
     decided: bool = False
 
     @property
+    def phorest_id(self) -> str:
+        """The client whose contact it is: the household's primary."""
+        return self.desired.phorest_id
+
+    @property
+    def field_names(self) -> list[str]:
+        """The fields, channels and tags that it changes, sorted."""
+        return sorted(diff.name for diff in self.diffs)
+
+    @property
     def touches_consent(self) -> bool:
         """Whether consent has to travel with it: it changes a channel, or brings an address (S6)."""
         return any(diff.facet is Facet.CONSENT or diff.name in (EMAIL.name, PHONE.name) for diff in self.diffs)

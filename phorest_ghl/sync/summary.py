@@ -3,10 +3,11 @@
 Belongs here: `sync_run_summaries` and `sync_logs`, as operators know them. Does not: provenance (`journal`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any, Literal, Protocol
 
 import orjson
 from sqlalchemy import Connection, Engine, text
@@ -15,7 +16,6 @@ from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.outcomes import Failed, Outcome, Tally
-from phorest_ghl.sync.plan import Plan
 
 DIRECTION = "phorest_to_ghl"
 Status = Literal["completed", "failed", "partial"]
@@ -27,6 +27,48 @@ _LOG_STATUS: Mapping[str, str] = {
     "deferred": "skipped",
 }
 """How kinds of outcome are logged; the others are no change and no failure, and leave no row."""
+
+
+class Changed(Protocol):
+    """One change of a plan, whichever entity it is of."""
+
+    @property
+    def phorest_id(self) -> str:
+        """The record that it is of."""
+        ...
+
+    @property
+    def ghl_id(self) -> str | None:
+        """The GHL object that it is written to; None where there is none yet."""
+        ...
+
+    @property
+    def action(self) -> StrEnum:
+        """What it does in GHL."""
+        ...
+
+    @property
+    def field_names(self) -> Sequence[str]:
+        """The fields that it changes, sorted."""
+        ...
+
+    @property
+    def item_ids(self) -> Sequence[str]:
+        """The items whose outcome it decides."""
+        ...
+
+
+class Planned(Protocol):
+    """The changes of one entity."""
+
+    @property
+    def changes(self) -> Sequence[Changed]:
+        """One for each record that is to be written."""
+        ...
+
+    def counts(self) -> dict[str, int]:
+        """Changes by action; every action is there."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +106,7 @@ class Run:
     job_id: str | None = None
 
     def write(
-        self, engine: Engine, plan: Plan, tally: Tally, *, requests: int, error: BaseException | None
+        self, engine: Engine, plan: Planned, tally: Tally, *, requests: int, error: BaseException | None
     ) -> RunResult:
         """Write the summary and the log. Raises CountsDisagree if an item has no outcome."""
         counts = tally.counts()
@@ -85,7 +127,7 @@ class Run:
         in_transaction(engine, lambda c: self._write(c, plan, tally, result, ended))
         return result
 
-    def _write(self, connection: Connection, plan: Plan, tally: Tally, result: RunResult, ended: datetime) -> None:
+    def _write(self, connection: Connection, plan: Planned, tally: Tally, result: RunResult, ended: datetime) -> None:
         outcomes = result.outcomes
         connection.execute(
             text("""
@@ -126,7 +168,7 @@ class Run:
                 rows,
             )
 
-    def _log_rows(self, plan: Plan, tally: Tally) -> list[dict[str, Any]]:
+    def _log_rows(self, plan: Planned, tally: Tally) -> list[dict[str, Any]]:
         changes = {item: change for change in plan.changes for item in change.item_ids}
         rows: list[dict[str, Any]] = []
         for item, outcome in tally.outcomes.items():
@@ -134,7 +176,7 @@ class Run:
             if status is None:
                 continue
             change = changes.get(item)
-            fields = sorted(diff.name for diff in change.diffs) if change else []
+            fields = list(change.field_names) if change else []
             rows.append(
                 {
                     "batch_id": self.ledger.batch_id,
