@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from phorest_ghl.defs.ghl.assets import CONTACTS
+from phorest_ghl.defs.ghl.events import EVENTS
 from phorest_ghl.defs.phorest.assets import CLIENTS
+from phorest_ghl.defs.phorest.importing import key_of
 from phorest_ghl.defs.phorest.jobs import whole
 
 WHOLE_TAG = "phorest_ghl/whole"
@@ -46,9 +48,10 @@ class CronEntry:
 CRON_TABLE = (
     CronEntry("clients", "2 */2 * * *", "Clients of Phorest to contacts of GHL.", assets=(CLIENTS, CONTACTS)),
     CronEntry(
-        "import_appointments",
+        "appointments",
         "5,15,25,35,45,55 * * * *",
-        "Appointments from Phorest: what changed; at 00:05 complete windows. GHL's calendars are not written yet.",
+        "Appointments of Phorest to calendar events of GHL: what changed; at 00:05 complete windows.",
+        assets=(key_of("appointments"), EVENTS),
         whole_daily=("appointments",),
     ),
     CronEntry(
