@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import sqlalchemy as sa
 
 from phorest_ghl.sync.clients import new_batch_id
 from phorest_ghl.sync.events.appointments import AppointmentsSync
@@ -108,6 +109,11 @@ class Diary:
     def go_live(self) -> None:
         assert go_live(self.rig.engine, self.rig.runtime.ghl()).live_at is not None
         self.pass_time(seconds=2)
+
+    def forget_creator(self) -> None:
+        """As if GHL had said of our first event that somebody else made it."""
+        with self.rig.engine.begin() as connection:
+            connection.execute(sa.text("""update ghl_events set created_by = '{"source": "another"}'"""))
 
     # What is so.
 

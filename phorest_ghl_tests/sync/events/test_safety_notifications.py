@@ -47,7 +47,7 @@ def test_s2_a_visit_of_three_services_is_told_once_when_booked_moved_and_cancell
         )
     assert diary.tick().changes["update"] == 3
     assert diary.told() == [CREATED, UPDATED]
-    diary.pass_time(hours=14)
+    diary.pass_time(hours=18)
     diary.cancel(keys[0])
     assert diary.tick().changes["cancel"] == 1
     assert diary.told() == [CREATED, UPDATED], "two services of the visit remain"
