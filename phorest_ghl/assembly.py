@@ -17,6 +17,7 @@ from phorest_ghl.db.embedded import EmbeddedServer
 from phorest_ghl.db.engine import dagster_url, make_engine, require_supported_version
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.migrate import upgrade
+from phorest_ghl.ghl.calendars import CalendarClient, CalendarReader
 from phorest_ghl.ghl.client import GhlClient, GhlReader, private_token
 from phorest_ghl.ghl.fields import Facet
 from phorest_ghl.ghl.notes import NotesClient, NotesReader
@@ -30,8 +31,11 @@ from phorest_ghl.phorest.client import PhorestClient, basic_auth
 from phorest_ghl.phorest.importer import Importer
 from phorest_ghl.phorest.retention import Retention
 from phorest_ghl.phorest.watched import Seen, WatchedClient
-from phorest_ghl.settings import Settings, SettingsError, kept_days, listed, tiers
+from phorest_ghl.salon_file import SalonFile, read_salon_file
+from phorest_ghl.settings import Settings, SettingsError, hours, kept_days, listed, tiers
 from phorest_ghl.sync.clients import ClientsSync
+from phorest_ghl.sync.events.appointments import AppointmentsSync
+from phorest_ghl.sync.events.rules import EventRules
 from phorest_ghl.sync.lookup import SEARCH_LAG_S
 from phorest_ghl.sync.notes.road import CheckInsSync
 from phorest_ghl.sync.notes.visits import NoteRules
@@ -114,6 +118,23 @@ def facet_rules(settings: Settings) -> FacetRules:
     )
 
 
+def event_rules(settings: Settings, reviewed: SalonFile) -> EventRules:
+    """What the salon has decided about its calendar events."""
+    opens, closes = hours(settings.contact_hours)
+    return EventRules(
+        calendar=settings.ghl_default_calendar_id,
+        calendars=reviewed.calendars,
+        user=settings.ghl_default_user_id,
+        users=reviewed.staff,
+        days_back=settings.appointment_days_back,
+        days_ahead=settings.appointment_days_ahead,
+        announcing=settings.announcing_calendars,
+        times_confirmed=settings.appointment_times_confirmed,
+        opens=opens,
+        closes=closes,
+    )
+
+
 def keyring(settings: Settings) -> Keyring:
     """The keyring of PHOREST_GHL_HASH_KEY, which is base64 text. Raises SettingsError."""
     encoded = settings.secret("PHOREST_GHL_HASH_KEY")
@@ -170,6 +191,20 @@ class Runtime:
         client = kind(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
         chosen = NoteRules(days=self.settings.check_in_days, excluded=self.settings.excluded_from_notes)
         return CheckInsSync(self.engine, client, self.keyring(), batch_id=batch_id, rules=chosen, lag_s=lag_s)
+
+    def appointments_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> AppointmentsSync:
+        """A run of appointments for the location; only a `writing` one can apply. Raises SettingsError."""
+        kind = CalendarClient if writing else CalendarReader
+        client = kind(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
+        return AppointmentsSync(
+            self.engine,
+            client,
+            self.keyring(),
+            batch_id=batch_id,
+            rules=event_rules(self.settings, read_salon_file()),
+            people_rules=rules(self.settings),
+            lag_s=lag_s,
+        )
 
     def phorest(self, seen: Seen | None = None) -> PhorestClient:
         """A client of the business, paced with everybody who uses its credential; `seen` is told of every page.

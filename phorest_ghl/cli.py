@@ -28,7 +28,7 @@ _TAKES_IDS = {"ignore_unknown_options": True}
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 NoImport = Annotated[bool, typer.Option("--no-import", help="Work on what was last imported; ask Phorest nothing.")]
-_ENTITIES = ("clients", "loyalty", "bookings", "products", "check-ins")
+_ENTITIES = ("clients", "appointments", "bookings", "check-ins", "loyalty", "products")
 Entity = Annotated[str, typer.Argument(help=f"What to sync: {', '.join(_ENTITIES)}.")]
 
 
@@ -79,15 +79,16 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what would be written to GHL, field by field, and write nothing."""
-    from phorest_ghl.commands import check_ins  # noqa: PLC0415 - commands load only what they need
+    from phorest_ghl.commands import appointments, check_ins  # noqa: PLC0415 - commands load only what they need
     from phorest_ghl.commands.sync import plan as command  # noqa: PLC0415
 
     _known(entity)
     out = Out(as_json=as_json)
     if entity == check_ins.NAME:
         _leave(lambda: check_ins.plan(_settings(), out, do_import=not no_import))
-    else:
-        _leave(lambda: command(_settings(), out, entity=entity, values=values, do_import=not no_import))
+    if entity == "appointments":
+        _leave(lambda: appointments.plan(_settings(), out, values=values, do_import=not no_import))
+    _leave(lambda: command(_settings(), out, entity=entity, values=values, do_import=not no_import))
 
 
 @app.command()
@@ -112,26 +113,28 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Import from Phorest, plan, and write to GHL."""
-    from phorest_ghl.commands import check_ins  # noqa: PLC0415 - commands load only what they need
+    from phorest_ghl.commands import appointments, check_ins  # noqa: PLC0415 - commands load only what they need
     from phorest_ghl.commands.sync import sync as command  # noqa: PLC0415
 
     _known(entity)
     out = Out(as_json=as_json)
     if entity == check_ins.NAME:
         _leave(lambda: check_ins.sync(_settings(), out, full=full, limit=limit, do_import=not no_import))
-    else:
-        _leave(
-            lambda: command(
-                _settings(),
-                out,
-                entity=entity,
-                workflows_paused=workflows_paused,
-                adopt_fields=adopt_fields,
-                full=full,
-                limit=limit,
-                do_import=not no_import,
-            )
+    if entity == "appointments":
+        _only_clients(workflows_paused=workflows_paused, adopt_fields=adopt_fields, limit=limit)
+        _leave(lambda: appointments.sync(_settings(), out, full=full, do_import=not no_import))
+    _leave(
+        lambda: command(
+            _settings(),
+            out,
+            entity=entity,
+            workflows_paused=workflows_paused,
+            adopt_fields=adopt_fields,
+            full=full,
+            limit=limit,
+            do_import=not no_import,
         )
+    )
 
 
 @app.command("go-live")
@@ -306,6 +309,14 @@ def _answer(words: str, client: str, *, as_json: bool) -> None:
 def _known(entity: str) -> None:
     if entity not in _ENTITIES:
         sys.stderr.write(f"There is no entity {entity} to sync yet; there is {', '.join(_ENTITIES)}.\n")
+        raise typer.Exit(Exit.WRONG_USE)
+
+
+def _only_clients(**options: object) -> None:
+    """End with a sentence where an option is given that belongs to `sync clients`: it is not to be ignored in silence."""
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
+    if given:
+        sys.stderr.write(f"{', '.join(given)} is for `phorest-ghl sync clients`.\n")
         raise typer.Exit(Exit.WRONG_USE)
 
 

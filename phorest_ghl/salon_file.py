@@ -7,12 +7,13 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 from phorest_ghl.settings import SettingsError
 
+FILE = Path("salon.toml")
 SECTION = "staff_users"
 _HEADER = re.compile(rf"^[ \t]*\[{SECTION}\][ \t]*(?:#.*)?$", re.MULTILINE)
 _WORDS = """# Which user of GoHighLevel each member of the staff is, by Phorest's staff id: who appointments are assigned to.
@@ -78,14 +79,47 @@ def _line(line: StaffUser, *, counts: bool) -> str:
 
 
 def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} cannot be read: {type(error).__name__}. Make it a readable UTF-8 file.") from None
+
+
+def _parsed(written: str, path: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(written)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path} is no TOML: {error}. Correct that line, or take it out.") from None
 
 
 def _section(written: str, path: Path) -> Mapping[str, object]:
-    try:
-        found = tomllib.loads(written).get(SECTION, {})
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{path} is no TOML: {error}. Correct that line, or take it out.") from None
+    found = _parsed(written, path).get(SECTION, {})
     if not isinstance(found, dict):
         raise SettingsError(f"{path}: {SECTION} should be a section, [{SECTION}], with a line for each staff id.")
     return cast("dict[str, object]", found)
+
+
+@dataclass(frozen=True)
+class SalonFile:
+    """`calendars`: GHL calendar id by Phorest branch id. `staff`: GHL user id by Phorest staff id, once reviewed."""
+
+    calendars: Mapping[str, str] = field(default_factory=dict[str, str])
+    staff: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+def read_salon_file(path: Path = FILE) -> SalonFile:
+    """What the file says and a person has reviewed; nothing where there is none. Raises SettingsError."""
+    return SalonFile(_ids(_parsed(_text(path), path), "calendars", path), staff_users(path))
+
+
+def _ids(content: Mapping[str, object], name: str, path: Path) -> Mapping[str, str]:
+    table = content.get(name, {})
+    if not isinstance(table, dict):
+        raise SettingsError(f'[{name}] in {path} should be a table of ids, as in "Phorest id" = "GHL id".')
+    found = cast("dict[str, object]", table)
+    odd = sorted(key for key, value in found.items() if not isinstance(value, str))
+    if odd:
+        raise SettingsError(f"[{name}] in {path} has no GHL id as text for {', '.join(odd)}.")
+    return {key: str(value) for key, value in found.items() if value}

@@ -10,6 +10,7 @@ import difflib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import urlsplit, urlunsplit
@@ -120,6 +121,31 @@ class Settings(BaseModel):
     )
     ghl_default_user_id: Text = _setting(
         "GoHighLevel", "GHL user to whom appointments without a mapped stylist are assigned", default=None
+    )
+    ghl_announcing_calendars: str = _setting(
+        "GoHighLevel",
+        "Ids of calendars, with commas between, whose clients GHL and not Phorest writes to about bookings; empty for none",
+        example="o4EUJKEtXGcRYAjaVX0S",
+        where="turn Phorest's own confirmations off first, or clients hear of each booking twice",
+        default="",
+    )
+    appointment_times_confirmed: bool = _setting(
+        "Salon",
+        "Whether a person has compared a summer appointment's time in GHL with Phorest's screen; until then nobody is told",
+        example="yes",
+        default=False,
+    )
+    appointment_days_back: Annotated[int, Field(ge=0, le=3650)] = _setting(
+        "Salon", "Days back from which scheduled runs create calendar events", example="60", default=60
+    )
+    appointment_days_ahead: Annotated[int, Field(ge=1, le=3650)] = _setting(
+        "Salon", "Days ahead up to which scheduled runs create calendar events", example="120", default=120
+    )
+    contact_hours: str = _setting(
+        "Salon",
+        "When clients may be written to, in their branch's zone",
+        example="09:00-20:00",
+        default="09:00-20:00",
     )
     salon: str = _setting(
         "Salon", "Short name in lower case, where several salons share one installation", example="downtown", default=""
@@ -327,6 +353,12 @@ class Settings(BaseModel):
         tiers(value)
         return value
 
+    @field_validator("contact_hours")
+    @classmethod
+    def _hours(cls, value: str) -> str:
+        hours(value)
+        return value
+
     @field_validator("phorest_keep_versions_days", "phorest_keep_tombstones_days")
     @classmethod
     def _kept(cls, value: str) -> str:
@@ -347,6 +379,11 @@ class Settings(BaseModel):
     def pseudo_staff_words(self) -> tuple[str, ...]:
         """Further words by which a column of the diary is known to be nobody."""
         return tuple(part.strip() for part in self.pseudo_staff.split(";") if part.strip())
+
+    @property
+    def announcing_calendars(self) -> frozenset[str]:
+        """The calendars whose clients GHL writes to."""
+        return frozenset(part.strip() for part in self.ghl_announcing_calendars.split(",") if part.strip())
 
     @property
     def zone(self) -> ZoneInfo:
@@ -447,6 +484,18 @@ def kept_days(value: str) -> dict[str, int | None]:
         raise ValueError("should begin with the days for all tables that have no time of their own")
     others = found.pop("")
     return {**dict.fromkeys(IMPORT_TABLES, others), **found}
+
+
+def hours(value: str) -> tuple[time, time]:
+    """Opening and closing time from `09:00-20:00`. Raises ValueError where it is not that, or the end is not later."""
+    first, _, last = (part.strip() for part in value.partition("-"))
+    try:
+        opens, closes = time.fromisoformat(first), time.fromisoformat(last)
+    except ValueError:
+        raise ValueError("should be two times of a day with a hyphen between, as in 09:00-20:00") from None
+    if opens >= closes:
+        raise ValueError("should end later than it begins, on the same day")
+    return opens, closes
 
 
 def env_example() -> str:

@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from phorest_ghl.defs.ghl.assets import CONTACTS
+from phorest_ghl.defs.ghl.events import EVENTS
 from phorest_ghl.defs.ghl.notes import APPOINTMENTS, CHECK_IN_NOTES
 from phorest_ghl.defs.ghl.parts import BOOKINGS, LOYALTY, PRODUCT_TAGS
 from phorest_ghl.defs.phorest.assets import CLIENT_CATEGORIES, CLIENTS, PRODUCTS, SERVICE_CATEGORIES, SERVICES
-from phorest_ghl.defs.phorest.importing import FULL_TAG
+from phorest_ghl.defs.phorest.importing import FULL_TAG, key_of
 from phorest_ghl.defs.phorest.jobs import whole
 from phorest_ghl.defs.phorest.purchases import PURCHASES
 
@@ -54,9 +55,10 @@ class CronEntry:
 CRON_TABLE = (
     CronEntry("clients", "2 */2 * * *", "Clients of Phorest to contacts of GHL.", assets=(CLIENTS, CONTACTS)),
     CronEntry(
-        "import_appointments",
+        "appointments",
         "5,15,25,35,45,55 * * * *",
-        "Appointments from Phorest: what changed; at 00:05 complete windows. GHL's calendars are not written yet.",
+        "Appointments of Phorest to calendar events of GHL: what changed; at 00:05 complete windows.",
+        assets=(key_of("appointments"), EVENTS),
         whole_daily=("appointments",),
     ),
     CronEntry(

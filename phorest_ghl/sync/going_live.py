@@ -80,7 +80,8 @@ def go_live(
         for number, part in enumerate(parts, 1):
             _release(engine, client, part, guarded, done)
             progress(min(number * len(parts[0]), len(guarded)), len(guarded))
-        done.live_at = in_transaction(engine, lambda connection: _become_live(connection, location_id))
+        now = client.now()
+        done.live_at = in_transaction(engine, lambda connection: _become_live(connection, location_id, now))
     return done
 
 
@@ -178,14 +179,18 @@ def _keep(connection: Connection, location_id: str, released: Collection[str], g
     )
 
 
-def _become_live(connection: Connection, location_id: str) -> datetime | None:
-    """Make the location live if no contact of it is left guarded and no create unsettled; since when it is, or None."""
-    key = {"location_id": location_id}
+def _become_live(connection: Connection, location_id: str, now: datetime | None) -> datetime | None:
+    """Make the location live if no contact of it is left guarded and no create unsettled; since when it is, or None.
+
+    `now` is GHL's clock, which Phorest's changes are compared with; where it does not say, the database's.
+    """
+    key = {"location_id": location_id, "now": now}
     connection.execute(text("select from ghl_locations where location_id = :location_id for update"), key)
     if _guarded(connection, location_id) or _unsettled(connection, location_id):
         return None
     return connection.execute(
-        text("""update ghl_locations set mode = 'live', live_at = case mode when 'live' then live_at else now() end
+        text("""update ghl_locations set mode = 'live', live_at = case mode when 'live' then live_at
+                                                     else coalesce(cast(:now as timestamptz), now()) end
                 where location_id = :location_id returning live_at"""),
         key,
     ).scalar_one()

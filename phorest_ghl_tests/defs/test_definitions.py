@@ -61,7 +61,7 @@ def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(definition
 def test_every_asset_has_a_pool_of_its_own(definitions: dg.Definitions) -> None:
     pools = [assets.op.pool for assets in definitions.assets or () if isinstance(assets, dg.AssetsDefinition)]
     assert None not in pools
-    assert len(set(pools)) == len(pools) == 14
+    assert len(set(pools)) == len(pools) == 15
 
 
 def test_every_import_says_how_fresh_it_should_be_and_blocks_a_sync_of_what_is_incomplete(
@@ -116,7 +116,7 @@ def test_the_cron_table_is_this(definitions: dg.Definitions) -> None:
     ]
     table = [
         ("clients", "2 */2 * * *"),
-        ("import_appointments", "5,15,25,35,45,55 * * * *"),
+        ("appointments", "5,15,25,35,45,55 * * * *"),
         ("bookings", "35 */2 * * *"),
         ("check_ins", "8,38 * * * *"),
         ("loyalty", "45 */12 * * *"),
@@ -188,3 +188,8 @@ def test_the_check_ins_job_imports_appointments_before_it_writes_notes(definitio
 def test_the_clients_job_imports_before_it_syncs(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def("clients")
     assert [node.name for node in job.nodes_in_topological_order] == ["phorest__clients", "ghl__contacts"]
+
+
+def test_the_appointments_job_imports_before_it_syncs(definitions: dg.Definitions) -> None:
+    job = definitions.resolve_job_def("appointments")
+    assert [node.name for node in job.nodes_in_topological_order] == ["phorest__appointments", "ghl__appointments"]

@@ -76,24 +76,24 @@ def test_a_tick_is_left_out_with_a_sentence_while_the_last_run_of_its_job_is_sti
 
 
 def test_appointments_are_read_whole_once_a_day_by_the_salon_s_clock(instance: dg.DagsterInstance) -> None:
-    first = tick(instance, "import_appointments", "00:05")
+    first = tick(instance, "appointments", "00:05")
     assert whole(first)
     assert isinstance(first, dg.RunRequest)
     assert first.tags[WHOLE_TAG] == "2026-03-10"
-    ran(instance, "import_appointments", first)
+    ran(instance, "appointments", first)
     for clock in ("00:15", "12:05", "23:55"):
-        assert not whole(tick(instance, "import_appointments", clock))
-    assert whole(tick(instance, "import_appointments", "00:05", day=11))
+        assert not whole(tick(instance, "appointments", clock))
+    assert whole(tick(instance, "appointments", "00:05", day=11))
 
 
 def test_a_whole_read_that_failed_or_was_left_out_is_made_up_for_by_the_next_tick(
     instance: dg.DagsterInstance,
 ) -> None:
-    ran(instance, "import_appointments", tick(instance, "import_appointments", "00:05", day=20), well=False)
-    late = tick(instance, "import_appointments", "00:15", day=20)
+    ran(instance, "appointments", tick(instance, "appointments", "00:05", day=20), well=False)
+    late = tick(instance, "appointments", "00:15", day=20)
     assert whole(late)
-    ran(instance, "import_appointments", late)
-    assert not whole(tick(instance, "import_appointments", "00:25", day=20))
+    ran(instance, "appointments", late)
+    assert not whole(tick(instance, "appointments", "00:25", day=20))
 
 
 def test_check_ins_leave_the_import_to_an_appointments_run_that_is_going(instance: dg.DagsterInstance) -> None:
@@ -103,7 +103,7 @@ def test_check_ins_leave_the_import_to_an_appointments_run_that_is_going(instanc
     def long_read(context: dg.OpExecutionContext) -> None:
         said["during"] = tick(context.instance, "check_ins", "12:38")
 
-    @dg.job(name="import_appointments")
+    @dg.job(name="appointments")
     def reading() -> None:
         long_read()
 

@@ -3,6 +3,7 @@
 import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from phorest_ghl.ghl.client import GhlClient, private_token
+from phorest_ghl.ghl.calendars import CalendarClient, EventWrite
+from phorest_ghl.ghl.client import private_token
 from phorest_ghl.ghl.fields import CUSTOM, GUARD_TAG, SOURCE
 from phorest_ghl.ghl.models import ContactWrite, DndSetting
 from phorest_ghl.ghl.versions import ApiVersion, Generation
@@ -30,8 +32,8 @@ pytestmark = [
 
 GENERATIONS: tuple[Generation, ...] = ("2021", "v3")
 FILES = {
-    "2021": {"contacts": "v2/contacts.json", "locations": "v2/locations.json", "users": "v2/users.json"},
-    "v3": {"contacts": "v3/contacts-v3.json", "locations": "v3/locations-v3.json", "users": "v3/users-v3.json"},
+    "2021": {name: f"v2/{name}.json" for name in ("contacts", "locations", "calendars", "users")},
+    "v3": {name: f"v3/{name}-v3.json" for name in ("contacts", "locations", "calendars", "users")},
 }
 SEARCH_BODY = {"locationId", "pageLimit", "filters", "searchAfter"}
 """Deviation: the official schema of a search is an empty object; its real members are in facts/ghl-api §7.1."""
@@ -69,6 +71,10 @@ ANSWERS: Mapping[str, object] = {
     "/users/": {"users": [{"id": "U", "email": "a@example.com"}, {"id": "V", "deleted": True}]},
     "/users/search": {"users": [{"id": "U", "email": "a@example.com"}, {"id": "V", "deleted": True}]},
     "/workflows/": {"workflows": [{"id": "W", "name": "n", "status": "published"}]},
+    "/calendars/": {"calendars": [{"id": "C", "teamMembers": [{"userId": "U"}]}]},
+    "/calendars/events": {"events": [{"id": "E"}]},
+    "/calendars/events/appointments": {"id": "E"},
+    "/calendars/events/appointments/E": {"event": {"id": "E"}},
 }
 TEMPLATES = {
     "/users/": ("users", "/users/"),
@@ -83,6 +89,10 @@ TEMPLATES = {
     "/contacts/search/duplicate": ("contacts", "/contacts/search/duplicate"),
     "/contacts/bulk/tags/update/add": ("contacts", "/contacts/bulk/tags/update/{type}"),
     "/contacts/bulk/tags/update/remove": ("contacts", "/contacts/bulk/tags/update/{type}"),
+    "/calendars/": ("calendars", "/calendars/"),
+    "/calendars/events": ("calendars", "/calendars/events"),
+    "/calendars/events/appointments": ("calendars", "/calendars/events/appointments"),
+    "/calendars/events/appointments/E": ("calendars", "/calendars/events/appointments/{eventId}"),
 }
 WHOLE = ContactWrite(
     identity={
@@ -94,7 +104,24 @@ WHOLE = ContactWrite(
     dnd_settings={"SMS": DndSetting(status="active", code="phorest_ghl")},
     custom_fields={"F": "A1", "G": ""},
 )  # fmt: skip
-CALLS: Mapping[str, tuple[Callable[[GhlClient], object], ...]] = {
+NINE, TEN = datetime(2026, 3, 1, 9, tzinfo=UTC), datetime(2026, 3, 1, 10, tzinfo=UTC)
+WHOLE_EVENT = EventWrite(
+    notify=False, calendar_id="C", contact_id="X", title="Cut", description="Aoife", status="confirmed", user_id="U",
+    starts_at=NINE, ends_at=TEN,
+)  # fmt: skip
+EVENT_CALLS: Mapping[str, tuple[Callable[[CalendarClient], object], ...]] = {
+    "calendars": (lambda client: client.calendars(),),
+    "events": (lambda client: client.events("C", NINE, TEN),),
+    "event": (lambda client: client.event("E"),),
+    "create_event": (lambda client: client.create_event(WHOLE_EVENT),),
+    "update_event": (
+        lambda client: client.update_event("E", EventWrite(notify=True, status="cancelled")),
+        lambda client: client.update_event("E", replace(WHOLE_EVENT, contact_id=None)),
+    ),
+}
+"""Calls of calendars, by the name of their method."""
+CALLS: Mapping[str, tuple[Callable[[CalendarClient], object], ...]] = {
+    **EVENT_CALLS,
     "location": (lambda client: client.location(),),
     "now": (lambda client: client.now(),),
     "custom_fields": (lambda client: client.custom_fields(),),
@@ -128,7 +155,9 @@ CALLS: Mapping[str, tuple[Callable[[GhlClient], object], ...]] = {
 EACH = [pytest.param(name, call, id=f"{name} {n}") for name, calls in CALLS.items() for n, call in enumerate(calls, 1)]
 
 
-def sent(generation: Generation, call: Callable[[Any], object], kind: Callable[..., Any] = GhlClient) -> httpx.Request:
+def sent(
+    generation: Generation, call: Callable[[Any], object], kind: Callable[..., Any] = CalendarClient
+) -> httpx.Request:
     """The one request that a call of the client makes."""
     requests: list[httpx.Request] = []
 
@@ -219,14 +248,14 @@ def test_every_create_and_update_is_what_the_schema_says(generation: Generation,
 
 @pytest.mark.parametrize(("name", "call"), EACH)
 def test_every_call_is_what_the_schema_says(
-    generation: Generation, name: str, call: Callable[[GhlClient], object]
+    generation: Generation, name: str, call: Callable[[CalendarClient], object]
 ) -> None:
     if name not in WITHOUT_SPEC:
         check(generation, sent(generation, call))
 
 
 def test_no_method_of_the_client_is_left_out() -> None:
-    methods = {name for name, _ in inspect.getmembers(GhlClient, inspect.isfunction) if not name.startswith("_")}
+    methods = {name for name, _ in inspect.getmembers(CalendarClient, inspect.isfunction) if not name.startswith("_")}
     assert methods == CALLS.keys()
 
 

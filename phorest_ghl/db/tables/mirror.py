@@ -16,6 +16,7 @@ ghl_locations = Table(
     Column("mirrored_at", Instant),
     Column("polled_at", Instant),
     Column("fields_read_at", Instant),
+    Column("events_read_at", Instant),
     Column("workflows_confirmed_at", Instant),
     text("workflows_confirmed_by", null=True),
     Column("live_at", Instant),
@@ -23,7 +24,8 @@ ghl_locations = Table(
     CheckConstraint("mode in ('quiet', 'live')", name="mode"),
 )
 """`mode` is `quiet` until go-live (safety S1); `mirrored_at` is the last complete read-back of its contacts,
-`polled_at` (GHL's clock) up to when opt-outs have been asked for, `fields_read_at` when its custom fields were listed."""
+`polled_at` (GHL's clock) up to when opt-outs have been asked for, `fields_read_at` when its custom fields were listed,
+`events_read_at` when its calendars were read back."""
 
 ghl_fields = Table(
     "ghl_fields",

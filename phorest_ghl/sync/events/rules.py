@@ -1,0 +1,43 @@
+"""What a salon has decided about its calendar events. Does not belong here: reading settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import time
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventRules:
+    """Decisions that a run of appointments is bound by.
+
+    Attributes:
+        calendar: id of the calendar of branches that have none of their own; None where there is none.
+        calendars: id of the calendar by branch.
+        user: GHL user of stylists without one of their own; None where there is none.
+        users: GHL user by Phorest staff id, as a person has reviewed them.
+        days_back: scheduled runs create events from so many days ago.
+        days_ahead: and up to so many days ahead.
+        announcing: calendars whose clients GHL, and not Phorest, writes to (safety S2).
+        times_confirmed: a person has compared a summer appointment with the salon's screen (safety S5).
+        opens: from when on people may be written to, in the branch's zone.
+        closes: until when.
+    """
+
+    calendar: str | None = None
+    calendars: Mapping[str, str] = field(default_factory=dict[str, str])
+    user: str | None = None
+    users: Mapping[str, str] = field(default_factory=dict[str, str])
+    days_back: int = 60
+    days_ahead: int = 120
+    announcing: frozenset[str] = frozenset()
+    times_confirmed: bool = False
+    opens: time = time(9)
+    closes: time = time(20)
+
+    def calendar_of(self, branch_id: str) -> str | None:
+        """The calendar that a branch's events are in."""
+        return self.calendars.get(branch_id, self.calendar)
+
+    @property
+    def all_calendars(self) -> tuple[str, ...]:
+        """Every calendar that events may be in, sorted."""
+        return tuple(sorted({*self.calendars.values(), *([self.calendar] if self.calendar else [])}))

@@ -1,0 +1,1 @@
+"""Tests of appointments on their way to calendar events."""
