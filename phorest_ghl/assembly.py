@@ -40,7 +40,7 @@ from phorest_ghl.sync.lookup import SEARCH_LAG_S
 from phorest_ghl.sync.notes.road import CheckInsSync
 from phorest_ghl.sync.notes.visits import NoteRules
 from phorest_ghl.sync.parts import Part
-from phorest_ghl.sync.rules import FacetRules, Rules
+from phorest_ghl.sync.rules import FacetRules, Rules, folded
 
 DATABASE = "phorest_ghl"
 DAGSTER_DATABASE = "dagster"
@@ -118,6 +118,11 @@ def facet_rules(settings: Settings) -> FacetRules:
     )
 
 
+def excluded_services(settings: Settings) -> frozenset[str]:
+    """Services and their categories that nothing in GHL may name, as they are compared (safety S19)."""
+    return frozenset(folded(listed(settings.sync_excluded_services)))
+
+
 def event_rules(settings: Settings, reviewed: SalonFile) -> EventRules:
     """What the salon has decided about its calendar events."""
     opens, closes = hours(settings.contact_hours)
@@ -132,6 +137,7 @@ def event_rules(settings: Settings, reviewed: SalonFile) -> EventRules:
         times_confirmed=settings.appointment_times_confirmed,
         opens=opens,
         closes=closes,
+        unnamed=excluded_services(settings),
     )
 
 
@@ -189,7 +195,7 @@ class Runtime:
         """A run of check-in notes for the location; only a `writing` one can apply. Raises SettingsError."""
         kind = NotesClient if writing else NotesReader
         client = kind(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
-        chosen = NoteRules(days=self.settings.check_in_days, excluded=self.settings.excluded_from_notes)
+        chosen = NoteRules(days=self.settings.check_in_days, excluded=excluded_services(self.settings))
         return CheckInsSync(self.engine, client, self.keyring(), batch_id=batch_id, rules=chosen, lag_s=lag_s)
 
     def appointments_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> AppointmentsSync:

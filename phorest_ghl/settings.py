@@ -213,40 +213,34 @@ class Settings(BaseModel):
     )
     no_show_names: str = _setting(
         "Salon",
-        "Services, or columns of the diary, by which the staff marks in Phorest that a client did not come; commas between",
+        "Services, or columns of the diary, by which the staff marks in Phorest that a client did not come; semicolons between",
         example="No show",
         default="No show",
     )
     marker_services: str = _setting(
         "Salon",
-        "Services in Phorest that are no visit; commas between",
-        example="Late cancellation fee, Storno",
-        default="Late cancellation fee, Storno",
+        "Services in Phorest that are no visit; semicolons between",
+        example="Late cancellation fee; Storno",
+        default="Late cancellation fee; Storno",
     )
     sync_excluded_categories: str = _setting(
-        "Salon", "Client categories that make no tag in GHL; commas between", example="Skin clinic", default=""
+        "Salon", "Client categories that make no tag in GHL; semicolons between", example="Skin clinic", default=""
     )
     sync_excluded_services: str = _setting(
         "Salon",
-        "Services, or categories of services, that no field in GHL names; commas between",
-        example="Scalp treatment, Skin clinic",
+        "Services, or categories of services, that nothing in GHL names, for that may tell of somebody's health: no field and "
+        "no event's title, and their visits get no note; semicolons between",
+        example="Scalp treatment; Skin clinic",
         default="",
     )
     sync_excluded_products: str = _setting(
         "Salon",
-        "Products, or categories of products, that make no tag in GHL; commas between",
-        example="Hair growth, Skin clinic",
+        "Products, or categories of products, that make no tag in GHL; semicolons between",
+        example="Hair growth; Skin clinic",
         default="",
     )
     check_in_days: Annotated[int, Field(ge=1, le=60)] = _setting(
         "Salon", "Days back in which a visit that has no check-in note yet gets one", example="7", default=7
-    )
-    services_without_notes: str = _setting(
-        "Salon",
-        "Services and service categories, by name or id with semicolons between, whose visits get no check-in note, for "
-        "what they are called may reveal health",
-        example="Laser Consultation; Medical",
-        default="",
     )
     pseudo_staff: str = _setting(
         "Salon",
@@ -371,11 +365,6 @@ class Settings(BaseModel):
         return tuple(part.strip() for part in (self.phorest_branch_id or "").split(",") if part.strip())
 
     @property
-    def excluded_from_notes(self) -> frozenset[str]:
-        """Services and categories that no note may name, by name or id, in lower case."""
-        return frozenset(part.strip().casefold() for part in self.services_without_notes.split(";") if part.strip())
-
-    @property
     def pseudo_staff_words(self) -> tuple[str, ...]:
         """Further words by which a column of the diary is known to be nobody."""
         return tuple(part.strip() for part in self.pseudo_staff.split(";") if part.strip())
@@ -440,9 +429,9 @@ def business_url(value: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, "", ""))
 
 
-def listed(value: str) -> tuple[str, ...]:
-    """The names of a setting that has commas between them."""
-    return tuple(part.strip() for part in value.split(",") if part.strip())
+def listed(value: str, *, between: str = ";") -> tuple[str, ...]:
+    """The names of a setting that has semicolons between them, since names in a salon may hold commas."""
+    return tuple(part.strip() for part in value.split(between) if part.strip())
 
 
 def tiers(value: str) -> dict[str, int]:
@@ -451,7 +440,7 @@ def tiers(value: str) -> dict[str, int]:
     Raises ValueError where a part is no name with points, where a name comes twice, or where two tiers begin at the same.
     """
     found: dict[str, int] = {}
-    for part in listed(value):
+    for part in listed(value, between=","):
         name, _, points = (piece.strip() for piece in part.partition("="))
         if not name or not points.isdecimal() or ":" in name:
             raise ValueError("should be tiers with their points, such as gold=1000, silver=500")

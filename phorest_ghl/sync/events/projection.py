@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.sync.events.rules import EventRules
 from phorest_ghl.sync.events.source import AppointmentRow, Client
+from phorest_ghl.sync.rules import folded
 
 PROJECTION_VERSION = 1
 CONFIRMED, CANCELLED, SHOWED = "confirmed", "cancelled", "showed"
@@ -101,7 +102,9 @@ class EventProjector:
         if calendar is None or user is None or client.contact_id is None:
             return None
         zone = self.zone(row.branch_id)
-        title = " ".join((row.service or "").split()) or _UNNAMED
+        named = tuple(name for name in (row.service, row.category) if name)
+        hidden = not self.rules.unnamed.isdisjoint(folded(named))
+        title = _UNNAMED if hidden else " ".join((row.service or "").split()) or _UNNAMED
         description = self.stylists.get(row.staff_id or "", "")
         status = status_of(row, self.now)
         start, end = row.starts_at.astimezone(zone), row.ends_at.astimezone(zone)

@@ -20,6 +20,7 @@ class EventRules:
         times_confirmed: a person has compared a summer appointment with the salon's screen (safety S5).
         opens: from when on people may be written to, in the branch's zone.
         closes: until when.
+        unnamed: services and categories of them, by name, folded, that no title names (safety S19).
     """
 
     calendar: str | None = None
@@ -32,6 +33,7 @@ class EventRules:
     times_confirmed: bool = False
     opens: time = time(9)
     closes: time = time(20)
+    unnamed: frozenset[str] = frozenset()
 
     def calendar_of(self, branch_id: str) -> str | None:
         """The calendar that a branch's events are in."""

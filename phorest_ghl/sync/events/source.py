@@ -53,6 +53,7 @@ class AppointmentRow:
     changed_at: datetime | None
     fingerprint: str
     in_window: bool = True
+    category: str | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -71,7 +72,7 @@ _ROWS = f"""
            a.appointment_date as day, a.starts_at, a.ends_at, a.state, a.activation_state, a.deleted,
            a.deleted_at is not null and not a.deleted as vanished, a.source, a.booking_id,
            a.phorest_updated_at as changed_at, {_FINGERPRINT} as fingerprint,
-           a.appointment_date between :first and :last as in_window
+           a.appointment_date between :first and :last as in_window, s.category_name as category
     from phorest_appointments a
     left join phorest_services s on s.phorest_id = a.service_id and s.branch_id = a.branch_id
     left join entity_mappings m on m.location_id = :location_id and m.entity_type = 'appointment'

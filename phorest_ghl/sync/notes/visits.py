@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.sync import normalise
+from phorest_ghl.sync.rules import folded
 
 WITHOUT_SERVICE = "Appointment"
 """What a visit is called whose service has no name."""
@@ -51,7 +52,7 @@ class NoteRules:
 
     Attributes:
         days: how long ago a visit may have begun that still gets a note.
-        excluded: services and categories, by name or id, in lower case, whose visits get none (safety S19).
+        excluded: services and categories, by name, folded, whose visits get none (safety S19).
     """
 
     days: int = 7
@@ -59,8 +60,8 @@ class NoteRules:
 
     def excludes(self, visit: Visit) -> bool:
         """Whether the service of a visit is none that a note may name."""
-        named = (visit.service_id, visit.service_name, visit.category_id, visit.category_name)
-        return any(name.strip().casefold() in self.excluded for name in named if name)
+        named = tuple(name for name in (visit.service_name, visit.category_name) if name)
+        return not self.excluded.isdisjoint(folded(named))
 
 
 def mark(phorest_id: str) -> str:

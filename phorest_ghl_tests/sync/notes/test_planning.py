@@ -70,8 +70,8 @@ def test_s2_a_visit_gets_its_note_from_the_second_of_its_start_on() -> None:
     assert (change.action, change.ghl_id) == (NoteAction.CREATE, "X1")
 
 
-@pytest.mark.parametrize("named", ["cut &  finish", "s1", "hair", "c1"])
-def test_s19_a_service_that_is_excluded_by_its_or_its_category_s_name_or_id_gets_no_note(named: str) -> None:
+@pytest.mark.parametrize("named", ["cut & finish", "hair"])
+def test_s19_a_service_that_is_excluded_by_its_or_its_category_s_name_gets_no_note(named: str) -> None:
     made = planned(rules=NoteRules(excluded=frozenset({named})))
     assert made.settled == {VISIT.phorest_id: Skipped("the service is excluded from notes")}
 

@@ -145,7 +145,7 @@ def test_s19_the_settings_exclude_services_and_nothing_of_a_note_is_kept(databas
     with visited(database.url) as salon:
         came = salon.visits(2)
         named = came[0]["serviceName"]
-        with opened(salon.sandbox, database.url, SERVICES_WITHOUT_NOTES=f"Other; {named.upper()}") as rig:
+        with opened(salon.sandbox, database.url, SYNC_EXCLUDED_SERVICES=f"Other; {named.upper()}") as rig:
             NotesRig(rig).run()
         assert named not in {note["body"].partition(" / ")[0] for note in salon.notes()}
         for table in ("ghl_notes", "sync_logs", "work_items", "sync_intents"):
