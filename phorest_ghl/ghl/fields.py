@@ -96,6 +96,9 @@ COUNTRY = Field("country", Facet.IDENTITY, Rule.PHOREST)
 DATE_OF_BIRTH = Field("date_of_birth", Facet.IDENTITY, Rule.PHOREST)
 ADDRESS = (STREET, CITY, STATE, POSTAL_CODE, COUNTRY)
 
+GENDER = Field("gender", Facet.IDENTITY, Rule.ONCE)
+"""GHL takes it with a create, ignores it in an upsert and refuses it in an update (facts/ghl-api §5.2)."""
+
 IDENTITY = (FIRST_NAME, LAST_NAME, EMAIL, PHONE, *ADDRESS, DATE_OF_BIRTH)
 
 PHOREST_ID = _custom("phorest_id", "Phorest id")
@@ -163,7 +166,7 @@ CUSTOM = (
 FACET_OF = {spec.name: spec.facet for spec in (*IDENTITY, *CUSTOM)}
 """Whose each field is, by its name."""
 
-PERSONAL = frozenset(spec.name for spec in (*IDENTITY, *CUSTOM)) - {
+PERSONAL = frozenset(spec.name for spec in (*IDENTITY, GENDER, *CUSTOM)) - {
     PHOREST_ID.name,
     *(spec.name for spec in CUSTOM if spec.data_type == "RADIO"),
 }

@@ -210,6 +210,7 @@ _WIRE_NAMES = {
     "postal_code": "postalCode",
     "country": "country",
     "date_of_birth": "dateOfBirth",
+    "gender": "gender",
 }
 
 

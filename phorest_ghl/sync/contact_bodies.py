@@ -20,7 +20,7 @@ def create_body(
 ) -> ContactWrite:
     """A create carries its consent, its tags, and the guard tag while the location is quiet (S1, S6)."""
     return ContactWrite(
-        identity=desired.identity,
+        identity={**desired.identity, **desired.once},
         source=SOURCE,
         dnd_settings=consent.settings(blocked),
         custom_fields=_custom(desired, desired.sent_custom, field_ids),

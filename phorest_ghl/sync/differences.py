@@ -67,7 +67,8 @@ class Differences:
             FieldDiff(c.value, Facet.CONSENT, None, BLOCKED if c in desired.blocked else OPEN, Rule.STRICTEST)
             for c in consent.Channel
         ]
-        return (*identity, *custom, *channels, *(_tag(tag, PRESENT) for tag in sorted(desired.tags)))
+        once = [FieldDiff(name, Facet.IDENTITY, None, value, Rule.ONCE) for name, value in desired.once.items()]
+        return (*identity, *once, *custom, *channels, *(_tag(tag, PRESENT) for tag in sorted(desired.tags)))
 
     def adopted(self, desired: DesiredContact, contact: MirrorContact) -> tuple[DesiredContact, tuple[FieldDiff, ...]]:
         """What is filled in, closed and tagged on somebody else's contact (S14), and the record closed as it then has to be."""

@@ -327,7 +327,7 @@ class Keeper:
         desired = change.desired
         wanted = {**desired.identity, **desired.custom}
         everything = set(desired.identity) | set(desired.sent_custom)
-        sent = {diff.name for diff in change.diffs if diff.facet in VALUE_FACETS} or (
+        sent = {d.name for d in change.diffs if d.facet in VALUE_FACETS and d.name not in desired.once} or (
             everything if change.action in (Action.CREATE, Action.REMAP) else set[str]()
         )
         held = {

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property, partial
+from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -26,6 +27,7 @@ PROJECTION_VERSION = 3
 
 CLEARED = ""
 """The value that empties a custom field (facts/ghl-api §9.2)."""
+_GENDERS = {"MALE": "male", "FEMALE": "female"}  # GHL's words for the others are not known
 _FIRST_BIRTHDAY = date(1900, 1, 1)  # below it stands what a till puts for "unknown"
 
 
@@ -35,6 +37,7 @@ class DesiredContact:
 
     `identity` leaves out what the primary does not have: GHL keeps its own. `custom` holds `CLEARED` for a field of ours
     that should be empty. `tags` are those of ours that should be there; `keeps_tags` leaves others of ours alone.
+    `once` are fields that only a create may carry, and that nobody compares afterwards.
     """
 
     household: Household
@@ -44,6 +47,7 @@ class DesiredContact:
     hashed: Callable[[], str] = field(repr=False, compare=False)
     tags: frozenset[str] = frozenset()
     keeps_tags: bool = False
+    once: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def phorest_id(self) -> str:
@@ -101,6 +105,7 @@ class Projector:
             tags=self._tags(client),
             # Archived or banned, the contact is left as it is but for the one tag (design §6).
             keeps_tags=not household.primary.live and not client.deleted,
+            once={fields.GENDER.name: _GENDERS[client.gender]} if client.gender in _GENDERS else {},
         )
 
     def former(self, former: Former) -> DesiredContact:
@@ -119,9 +124,10 @@ class Projector:
         custom: Mapping[str, str],
         tags: frozenset[str],
         keeps_tags: bool,
+        once: Mapping[str, str] = MappingProxyType({}),
     ) -> DesiredContact:
         hashed = partial(self._hashed, household, identity, blocked, custom, tags)
-        return DesiredContact(household, identity, blocked, custom, hashed, tags, keeps_tags)
+        return DesiredContact(household, identity, blocked, custom, hashed, tags, keeps_tags, once)
 
     def _hashed(
         self,

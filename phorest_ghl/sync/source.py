@@ -53,6 +53,7 @@ class ClientRow:
     notes: str | None = None
     loyalty_points: Decimal | None = None
     loyalty_card: str | None = None
+    gender: str | None = None
 
 
 # A client that Phorest no longer has, asked for by id, is deleted too, though no flag says so.
@@ -63,7 +64,8 @@ _CLIENTS = """
            sms_reminder_consent as sms_reminder, email_reminder_consent as email_reminder, last_visit,
            phorest_created_at as created_at, creating_branch_id as branch_id, birth_date, street_address_1 as street,
            city, state, postal_code, country, client_category_ids as category_ids, preferred_staff_id, external_id,
-           credit_balance, client_since, notes, loyalty_points, loyalty_card_serial as loyalty_card
+           credit_balance, client_since, notes, loyalty_points, loyalty_card_serial as loyalty_card,
+           raw ->> 'gender' as gender
     from phorest_clients
 """
 

@@ -249,3 +249,16 @@ def test_tags_that_a_bulk_call_left_out_fail_their_clients_and_the_next_run_comp
     assert (result.outcomes["failed"], result.outcomes["applied"]) == (0, 4 - done)
     assert [tags_of(salon, key) for key in clients] == [{category_tag(two["name"])}] * 4
     assert salon.run().changes == NOTHING
+
+
+def test_a_gender_that_ghl_has_a_word_for_goes_with_the_create_and_never_again(salon: Rig) -> None:
+    """GHL refuses it in an update (facts/ghl-api §5.2)."""
+    named, other = [row["clientId"] for row in alone(salon, 2)]
+    salon.edit_client(named, gender="FEMALE")
+    salon.edit_client(other, gender="NON_BINARY")
+    salon.run()
+    assert salon.contact_of(named)["gender"] == "female"
+    assert salon.contact_of(other).get("gender") is None
+    salon.edit_client(named, gender="MALE")
+    salon.load()
+    assert salon.plan().changes == ()
