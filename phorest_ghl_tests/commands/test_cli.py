@@ -15,6 +15,8 @@ from phorest_ghl.sandbox.server import SandboxServer
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.support.salons import HASH_KEY, WINDOW_S
 
+pytestmark = pytest.mark.road
+
 
 @pytest.fixture
 def sandbox() -> Iterator[SandboxServer]:

@@ -14,6 +14,8 @@ from phorest_ghl.sync.clients import new_batch_id
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.support.salons import IMPATIENT, WINDOW_S, salon_settings
 
+pytestmark = pytest.mark.road
+
 CONTACTS = dg.AssetKey(["ghl", "contacts"])
 CLIENTS = dg.AssetKey(["phorest", "clients"])
 

@@ -15,6 +15,8 @@ from phorest_ghl.sandbox.server import SandboxServer
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.support.salons import IMPATIENT, WINDOW_S, salon_settings
 
+pytestmark = pytest.mark.road
+
 APPOINTMENTS = dg.AssetKey(["phorest", "appointments"])
 SWITCHES = {"phorest_rate_max": 1_000_000}
 

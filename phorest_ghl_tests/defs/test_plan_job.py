@@ -16,6 +16,8 @@ from phorest_ghl.sync.clients import ClientsSync, new_batch_id
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.support.salons import IMPATIENT, WINDOW_S, salon_settings
 
+pytestmark = pytest.mark.road
+
 
 @pytest.fixture
 def sandbox() -> Iterator[SandboxServer]:

@@ -12,6 +12,8 @@ from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.rig import Rig, installation, opened
 from phorest_ghl_tests.sync.test_safety_creates import alone
 
+pytestmark = pytest.mark.road
+
 
 def together(*jobs: Callable[[], object]) -> list[Exception]:
     """Run the jobs at the same time; what went wrong."""

@@ -11,6 +11,8 @@ from phorest_ghl.sync.guard import guard
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl_tests.sync.rig import Rig
 
+pytestmark = pytest.mark.road
+
 
 def going_live(rig: Rig) -> WentLive:
     return go_live(rig.engine, rig.runtime.ghl())

@@ -9,6 +9,8 @@ from phorest_ghl.sync.guard import Guarded, guard
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl_tests.sync.rig import Rig
 
+pytestmark = pytest.mark.road
+
 ROUTE = "/contacts/bulk/tags/update/{type}"
 
 
