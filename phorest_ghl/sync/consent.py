@@ -70,7 +70,8 @@ def blocks(household: Household, on_record: OnRecord, policy: Policy) -> dict[Ch
     """The blocked channels of a household's contact, with their causes. Call and WhatsApp follow SMS (S8)."""
     found: dict[Channel, tuple[str, ...]] = {}
     primary = household.primary
-    everyone = (*household.members, *household.kin)
+    # One who shares nothing with anybody is their own kin.
+    everyone = household.members if household.kin == household.members else (*household.members, *household.kin)
     merged = winners(p.client for p in everyone) if any(p.client.merged_to for p in everyone) else dict[str, str]()
     for channels, address, attribute in ((BY_EMAIL, primary.email, "email"), (BY_PHONE, primary.phone, "phone")):
         holders: Iterable[Person] = household.members

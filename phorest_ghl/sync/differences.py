@@ -99,7 +99,7 @@ class Differences:
             *self._consent(desired, held, may_open=not self._fills_only(desired, mapping)),
             *self._tags(desired, held, mapping.acked),
         )
-        return desired, replace(found, diffs=diffs)
+        return desired, Compared(diffs, found.edited, found.reviews)
 
     def former(
         self, desired: DesiredContact, mapping: MappingRow | None, held: MirrorContact | None
@@ -118,7 +118,9 @@ class Differences:
         if held is None:
             return desired
         at_held = consent.on_record_at(held.email, held.phone, self._on_record)
-        return replace(desired, blocked=consent.together(desired.blocked, at_held)) if at_held else desired
+        if all(causes == desired.blocked.get(channel) for channel, causes in at_held.items()):
+            return desired  # as where it holds the client's own
+        return replace(desired, blocked=consent.together(desired.blocked, at_held))
 
     def _identity(self, desired: DesiredContact, mapping: MappingRow, held: MirrorContact | None) -> Compared:
         """Standard fields that differ from the mirror and that a rule lets us write (design §2 "plan", safety S16)."""

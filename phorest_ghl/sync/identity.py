@@ -133,6 +133,8 @@ def people(
 
 
 def _usable(person: Person, junk: Collection[str], staff: Mapping[str, frozenset[str]]) -> Person:
+    if not any(value in junk or value in staff for value in (person.email, person.phone)):
+        return person
     mine = normalise.folded_name(person.client.first_name, person.client.last_name)
     email, phone = (
         None if value is None or value in junk or mine not in staff.get(value, {mine}) else value

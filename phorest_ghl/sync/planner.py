@@ -264,6 +264,8 @@ class Planner:
         return list(found.values())
 
     def _linked(self, desired: DesiredContact, mapping: MappingRow) -> bool:
+        if len(desired.household.members) == 1:
+            return mapping.phorest_id == desired.phorest_id
         change = PlannedChange(Action.LINK, desired, mapping.ghl_id, (), "")
         return mapping.phorest_id == desired.phorest_id and all(
             (row := self._held.mappings.get(member)) is not None and row.ghl_id == mapping.ghl_id
