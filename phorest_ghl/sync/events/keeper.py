@@ -17,7 +17,7 @@ from phorest_ghl.db.work_items import WorkItem, open_items, resolve_items
 from phorest_ghl.ghl.calendars import Event
 from phorest_ghl.sync.events import mirror
 from phorest_ghl.sync.events.announce import Told, Visit
-from phorest_ghl.sync.events.plan import GONE, EventAction, EventChange, Finding
+from phorest_ghl.sync.events.plan import GONE, STILL_STANDS, EventAction, EventChange, Finding
 from phorest_ghl.sync.events.planner import FACET
 from phorest_ghl.sync.events.projection import PROJECTION_VERSION, DesiredEvent, value_hash
 from phorest_ghl.sync.journal import Change, Intent, IntentState, Ledger, MappingRow
@@ -142,6 +142,7 @@ class EventKeeper:
                     "old": old_id,
                 },
             )
+            self.ledger.resolve_findings(connection, STILL_STANDS, [phorest_id])
 
         in_transaction(self.engine, keep)
 

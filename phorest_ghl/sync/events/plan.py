@@ -16,6 +16,7 @@ from phorest_ghl.sync.outcomes import Outcome
 GONE = "event gone from GHL"
 NEVER = "never existed in GHL"
 NO_CONTACT = "its client has no contact yet"
+STILL_STANDS = "an event that another one replaced still stands"
 VANISHED = "too many appointments vanished at once; a person has to look"
 
 

@@ -17,9 +17,9 @@ import structlog
 
 from phorest_ghl.db.transactions import under_lock
 from phorest_ghl.ghl.calendars import CalendarClient, Event, EventWrite
-from phorest_ghl.http.errors import ApiError, Category
+from phorest_ghl.http.errors import MEETS_EVERY_CALL, ApiError, Category
 from phorest_ghl.sync.events.keeper import REJECTED, UNKNOWN, EventKeeper, intent_keys
-from phorest_ghl.sync.events.plan import GONE, NEVER, EventAction, EventChange
+from phorest_ghl.sync.events.plan import GONE, NEVER, STILL_STANDS, EventAction, EventChange, Finding
 from phorest_ghl.sync.events.projection import (
     CALENDAR,
     CANCELLED,
@@ -102,9 +102,19 @@ class EventWriter:
         return under_lock(self._keeper.engine, [key], lambda: actions[change.action](change))
 
     def finish_moves(self) -> None:
-        """Cancel what earlier moves have left standing because they were cut off (S3). Raises ApiError."""
+        """Cancel what earlier moves have left standing because they were cut off (S3).
+
+        One that GHL refuses to cancel is a finding and holds up nothing else. Raises ApiError for what meets every call.
+        """
         for phorest_id, old in self._keeper.unfinished_moves().items():
-            self._leave(phorest_id, old)
+            try:
+                self._leave(phorest_id, old)
+            except ApiError as error:
+                if error.category in MEETS_EVERY_CALL:
+                    raise
+                _log.warning("move_not_finished", phorest_id=phorest_id, ghl_id=old, category=error.category.value)
+                detail = {"refused": error.category.value}
+                self._keeper.findings([Finding(STILL_STANDS, phorest_id, old, detail)])
 
     def _create(self, change: EventChange) -> Outcome:
         if self._keeper.mapping(change.phorest_id) is not None:

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from phorest_ghl.ghl.calendars import CalendarClient
+from phorest_ghl.http.errors import ApiError, Category
+from phorest_ghl.sync.events.plan import STILL_STANDS
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.events.diary import MORNING, Diary, salon, telling
 
@@ -115,3 +119,36 @@ def test_s3_a_merged_clients_events_move_in_silence_and_past_ones_stay(diary: Di
     assert diary.event_of(past) == stays
     assert diary.told() == told
     assert diary.tick().requests == 0
+
+
+@pytest.mark.parametrize("kind", [Category.INVALID, Category.TRANSIENT])
+def test_s3_a_move_that_was_cut_off_between_its_legs_is_finished_and_holds_up_nothing_else(
+    diary: Diary, monkeypatch: pytest.MonkeyPatch, kind: Category
+) -> None:
+    loser, winner, other = (diary.reachable(number) for number in range(3))
+    (moving,) = diary.book(loser)
+    diary.tick()
+    told, old = diary.told(), diary.event_of(moving)
+    diary.rig.edit_client(loser["clientId"], mergedToClientId=winner["clientId"], deleted=True)
+    diary.rig.run()
+    update = CalendarClient.update_event
+
+    def refused(self: CalendarClient, event_id: str, *given: Any, **more: Any) -> Any:
+        if event_id == old["id"]:
+            raise ApiError(kind, api="ghl", operation="PUT /calendars/events/appointments/{eventId}", status=422)
+        return update(self, event_id, *given, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(CalendarClient, "update_event", refused)
+        diary.tick()
+        (booked,) = diary.book(other, at=MORNING + timedelta(days=1))
+        assert diary.tick().changes["create"] == 1
+    assert diary.event_of(booked)["appointmentStatus"] == "confirmed"
+    still = "select ghl_id from audit_findings where kind = :kind and resolved_at is null"
+    assert diary.rig.rows(still, kind=STILL_STANDS) == [{"ghl_id": old["id"]}]
+    diary.tick()
+    assert diary.rig.rows(still, kind=STILL_STANDS) == []
+    events = {event["id"]: event["appointmentStatus"] for event in diary.events()}
+    assert events[old["id"]] == "cancelled"
+    assert events[diary.event_of(moving)["id"]] == "confirmed"
+    assert [message for message in diary.told() if message == CANCELLED] == [m for m in told if m == CANCELLED]
