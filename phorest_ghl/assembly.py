@@ -34,6 +34,7 @@ from phorest_ghl.phorest.watched import Seen, WatchedClient
 from phorest_ghl.salon_file import SalonFile, read_salon_file
 from phorest_ghl.settings import Settings, SettingsError, hours, kept_days, listed, tiers
 from phorest_ghl.sync.clients import ClientsSync
+from phorest_ghl.sync.contact_hours import ContactHours
 from phorest_ghl.sync.events.appointments import AppointmentsSync
 from phorest_ghl.sync.events.rules import EventRules
 from phorest_ghl.sync.lookup import SEARCH_LAG_S
@@ -92,6 +93,7 @@ def rules(settings: Settings) -> Rules:
         junk_above=settings.shared_address_limit,
         opt_ins_at_once=settings.opt_ins_at_once,
         facets=facet_rules(settings),
+        hours=ContactHours(*hours(settings.contact_hours)),
     )
 
 
@@ -125,7 +127,6 @@ def excluded_services(settings: Settings) -> frozenset[str]:
 
 def event_rules(settings: Settings, reviewed: SalonFile) -> EventRules:
     """What the salon has decided about its calendar events."""
-    opens, closes = hours(settings.contact_hours)
     return EventRules(
         calendar=settings.ghl_default_calendar_id,
         calendars=reviewed.calendars,
@@ -135,8 +136,7 @@ def event_rules(settings: Settings, reviewed: SalonFile) -> EventRules:
         days_ahead=settings.appointment_days_ahead,
         announcing=settings.announcing_calendars,
         times_confirmed=settings.appointment_times_confirmed,
-        opens=opens,
-        closes=closes,
+        hours=ContactHours(*hours(settings.contact_hours)),
         unnamed=excluded_services(settings),
     )
 

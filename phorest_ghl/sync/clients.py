@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, text
 
@@ -36,6 +37,7 @@ from phorest_ghl.sync.parts import Part, only
 from phorest_ghl.sync.plan import Plan
 from phorest_ghl.sync.planner import Planner
 from phorest_ghl.sync.projection import Projector
+from phorest_ghl.sync.quiet_hours import until_morning
 from phorest_ghl.sync.registry import resolve_fields
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import Names, load_clients, load_names, was_imported
@@ -143,7 +145,9 @@ class ClientsSync:
         with _uncollected(), self._engine.connect() as connection, connection.begin():
             connection.execute(text("set transaction isolation level repeatable read, read only"))
             made = self._plan(connection, prepared)
-        return made if self._part is None else only(made, self._part)
+            made = made if self._part is None else only(made, self._part)
+            calm = prepared.location.quiet or not made.changes
+            return made if calm else self._until_morning(connection, made, prepared.now)
 
     def apply(
         self,
@@ -290,6 +294,18 @@ class ClientsSync:
         )
         plan = plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})
         return replace(plan, step=step, decisions=decided, unread=self._rules.facets.on - facts.known)
+
+    def _until_morning(self, connection: Connection, plan: Plan, now: datetime) -> Plan:
+        """What of it may be written at this hour (S5). While a location is quiet the guard tag keeps workflows away."""
+        zones = load_names(connection).zones
+        unsettled = [key for key, intent in self._ledger.open_intents(connection).items() if intent.state != "planned"]
+        return until_morning(
+            plan,
+            self._rules.hours,
+            now,
+            lambda branch_id: ZoneInfo(zones.get(branch_id or "") or next(iter(zones.values()), "UTC")),
+            unsettled=unsettled,
+        )
 
     def _keep_step(self, connection: Connection, plan: Plan) -> None:
         """What waits for a person, and what the clients' flags do to the causes on record, before anything relies on it."""

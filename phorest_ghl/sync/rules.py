@@ -10,6 +10,7 @@ from functools import cached_property
 from phorest_ghl.ghl.fields import Facet
 from phorest_ghl.sync.consent import Policy
 from phorest_ghl.sync.consent_step import BULK_LIMIT
+from phorest_ghl.sync.contact_hours import ContactHours
 from phorest_ghl.sync.identity import JUNK_THRESHOLD
 
 TIERS: Mapping[str, int] = {"gold": 1000, "silver": 500, "bronze": 100, "member": 0}
@@ -70,6 +71,7 @@ class Rules:
         junk_above: an address that more clients than this share reaches none of them (safety S12).
         opt_ins_at_once: opt-ins of one run above which a person has to look (safety S7).
         facets: what follows from visits, sales and points.
+        hours: when people may be written to; outside of it new contacts and tags wait (safety S5).
     """
 
     policy: Policy = "strict"
@@ -78,6 +80,7 @@ class Rules:
     junk_above: int = JUNK_THRESHOLD
     opt_ins_at_once: int = BULK_LIMIT
     facets: FacetRules = field(default_factory=FacetRules)
+    hours: ContactHours = field(default_factory=ContactHours)
 
     @cached_property
     def switches(self) -> frozenset[str]:

@@ -76,6 +76,7 @@ def environment(sandbox: Sandbox, database_url: str, **more: str) -> dict[str, s
         "GHL_RATE_WINDOW_S": "0.2",
         "GHL_BUDGET_SHARE": "0.95",
         "PHOREST_REQUESTS_PER_SECOND": "2000",
+        "CONTACT_HOURS": "00:00-23:59:59.999999",  # tests run at any hour of the day
         **more,
     }
 

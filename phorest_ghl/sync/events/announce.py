@@ -5,10 +5,12 @@ Belongs here: the decision. Does not: what is written (`planner`), what was told
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
+
+from phorest_ghl.sync.contact_hours import ContactHours
 
 FRESH = timedelta(hours=2)
 """How old a change of Phorest's may be that is told as news."""
@@ -83,8 +85,7 @@ class Circumstances:
     live_at: datetime | None
     announcing: frozenset[str]
     times_confirmed: bool
-    opens: time
-    closes: time
+    hours: ContactHours
     zone: Callable[[str], ZoneInfo]
     told: Mapping[Visit, Told]
     active: Mapping[Visit, Sequence[tuple[datetime, str]]]
@@ -179,8 +180,7 @@ def announcing_row(active: Sequence[tuple[datetime, str]], told: Told | None) ->
 
 def _wrong_hour(one: News, at: Circumstances) -> str | None:
     """S5: at night only what cannot wait, or what the client has just done itself."""
-    local = at.now.astimezone(at.zone(one.visit.branch_id)).time()
-    if at.opens <= local < at.closes:
+    if at.hours.permit(at.now, at.zone(one.visit.branch_id)):
         return None
     if one.kind is Kind.BOOKED and one.online:
         return None

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import time
+
+from phorest_ghl.sync.contact_hours import ContactHours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +19,7 @@ class EventRules:
         days_ahead: and up to so many days ahead.
         announcing: calendars whose clients GHL, and not Phorest, writes to (safety S2).
         times_confirmed: a person has compared a summer appointment with the salon's screen (safety S5).
-        opens: from when on people may be written to, in the branch's zone.
-        closes: until when.
+        hours: when people may be written to.
         unnamed: services and categories of them, by name, folded, that no title names (safety S19).
     """
 
@@ -31,8 +31,7 @@ class EventRules:
     days_ahead: int = 120
     announcing: frozenset[str] = frozenset()
     times_confirmed: bool = False
-    opens: time = time(9)
-    closes: time = time(20)
+    hours: ContactHours = field(default_factory=ContactHours)
     unnamed: frozenset[str] = frozenset()
 
     def calendar_of(self, branch_id: str) -> str | None:

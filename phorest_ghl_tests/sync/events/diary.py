@@ -148,7 +148,11 @@ class Diary:
 @contextmanager
 def salon(database_url: str, *, settings: dict[str, str] | None = None, **wanted: Any) -> Generator[Diary]:
     """An installation whose clients are on contacts and whose diary is empty."""
-    with installation(database_url, settings=settings, **{"clients": 20, "now": NOW, **wanted}) as rig:
+    with installation(
+        database_url,
+        settings={"CONTACT_HOURS": "09:00-20:00", **(settings or {})},
+        **{"clients": 20, "now": NOW, **wanted},
+    ) as rig:
         rig.run()
         yield Diary(rig)
 

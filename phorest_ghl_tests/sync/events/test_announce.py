@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from phorest_ghl.sync.contact_hours import ContactHours
 from phorest_ghl.sync.events.announce import FRESH, Circumstances, Kind, News, Told, Visit, announcing_row, decide
 
 NOW = datetime(2026, 3, 10, 10, tzinfo=UTC)
@@ -18,8 +19,7 @@ CALM = Circumstances(
     live_at=NOW - timedelta(days=1),
     announcing=frozenset({"calendar"}),
     times_confirmed=True,
-    opens=time(9),
-    closes=time(20),
+    hours=ContactHours(),
     zone=lambda _: ZoneInfo("Europe/Dublin"),
     told={},
     active={},
@@ -28,6 +28,7 @@ BOOKED = News(
     phorest_id="1", visit=VISITS[0], kind=Kind.BOOKED, starts_at=NOW + timedelta(days=2),
     ends_at=NOW + timedelta(days=2, hours=1), changed_at=NOW - timedelta(minutes=5), calendar_id="calendar",
 )  # fmt: skip
+LATER = ContactHours(opens=time(11))
 hours = st.integers(-72, 72).map(lambda n: NOW + timedelta(hours=n))
 rarely = st.sampled_from([False, False, False, False, True])
 """So that most cases pass the conditions that keep everything silent, and the others are reached."""
@@ -109,7 +110,7 @@ def test_s5_in_quiet_hours_only_an_online_booking_or_what_is_near_is_told(
     case: tuple[list[News], Circumstances],
 ) -> None:
     news, at = case
-    if at.opens <= at.now.astimezone(at.zone("B")).time() < at.closes:
+    if at.hours.permit(at.now, at.zone("B")):
         return
     decisions = decide(news, at)
     for one in (one for one in news if decisions[one.phorest_id].notify):
@@ -145,12 +146,12 @@ def decided(one: News, **circumstances: object) -> tuple[bool, str]:
         (BOOKED, {"active": {BOOKED.visit: [(NOW, "0")]}}, (False, "another row of the visit announces it")),
         (replace(BOOKED, vanished=True), {}, (False, "a row that vanished is cancelled in silence")),
         (replace(BOOKED, technical=True), {}, (False, "a technical write is silent")),
-        (BOOKED, {"opens": time(11)}, (False, "quiet hours")),
-        (replace(BOOKED, online=True), {"opens": time(11)}, (True, "booked")),
-        (replace(BOOKED, kind=Kind.CANCELLED), {"opens": time(11), "active": {}}, (False, "quiet hours")),
+        (BOOKED, {"hours": LATER}, (False, "quiet hours")),
+        (replace(BOOKED, online=True), {"hours": LATER}, (True, "booked")),
+        (replace(BOOKED, kind=Kind.CANCELLED), {"hours": LATER, "active": {}}, (False, "quiet hours")),
         (
             replace(BOOKED, kind=Kind.CANCELLED, starts_at=NOW + timedelta(hours=12)),
-            {"opens": time(11), "active": {}},
+            {"hours": LATER, "active": {}},
             (True, "cancelled"),
         ),
         (replace(BOOKED, kind=Kind.CANCELLED), {}, (False, "another row of the visit remains")),
