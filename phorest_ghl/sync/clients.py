@@ -13,7 +13,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Engine, text
 
 from phorest_ghl.db.keyed import Keyring
-from phorest_ghl.db.run_lock import at_work
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.ghl import fields
 from phorest_ghl.ghl.client import PAGE_LIMIT, GhlClient, GhlReader
@@ -171,21 +170,16 @@ class ClientsSync:
                 "a changed field, DND or a note, or let it exclude contacts tagged phorest:backfill. Then run "
                 "`phorest-ghl sync clients --workflows-paused` once."
             )
-        tally = Tally(_items(plan))
-        requests_before = self._client.requests
+        client = self._client
         entity = ENTITY if self._part is None else self._part.entity
         run = summary.Run(replace(self._ledger, entity_type=entity), started_at=started_at, job_id=job_id)
-        try:
-            with at_work(self._engine, self._client.location_id):
-                keeper = self._keeper(self._as_it_is_now(prepared))
-                writer = ContactWriter(self._client, keeper, bulk=True, lag_s=self._lag_s)
-                stopped = self._carry_out(plan, prepared, Applier(writer, progress=progress), tally)
-        except BaseException as error:
-            for item in tally.pending():
-                tally.settle(item, summary.interrupted(error))
-            run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=error)
-            raise
-        return run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=stopped)
+
+        def work(tally: Tally) -> ApiError | None:
+            keeper = self._keeper(self._as_it_is_now(prepared))
+            writer = ContactWriter(client, keeper, bulk=True, lag_s=self._lag_s)
+            return self._carry_out(plan, prepared, Applier(writer, progress=progress), tally)
+
+        return run.carried_out(self._engine, plan, _items(plan), work, requests=lambda: client.requests)
 
     def _as_it_is_now(self, prepared: Prepared) -> Prepared:
         """The location may have gone live since the plan was made: what is made now carries no guard tag any more (S1)."""
@@ -214,14 +208,12 @@ class ClientsSync:
             since=since,
             now=now,
             lag_s=self._lag_s,
-            addresses=lambda: in_transaction(self._engine, self._addresses),
+            addresses=lambda: in_transaction(
+                self._engine, lambda connection: usable_addresses(connection, self._rules)
+            ),
             ledger=self._ledger,
         )
         return now
-
-    def _addresses(self, connection: Connection) -> set[str]:
-        found = self._people(connection)
-        return {address for person in found for address in (person.email, person.phone) if address}
 
     def _settle_unwanted(self, prepared: Prepared) -> None:
         """Look up creates without an answer whose client was since archived, banned or deleted, or lost its addresses.
@@ -322,6 +314,13 @@ class ClientsSync:
         names: Names = load_names(connection)
         clients = load_clients(connection)
         return people(clients, names.countries, names.staff_at, junk_above=self._rules.junk_above)
+
+
+def usable_addresses(connection: Connection, rules: Rules) -> set[str]:
+    """Every address at which a client can be reached (S12)."""
+    names, clients = load_names(connection), load_clients(connection)
+    found = people(clients, names.countries, names.staff_at, junk_above=rules.junk_above)
+    return {address for person in found for address in (person.email, person.phone) if address}
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 Belongs here: `sync_run_summaries` and `sync_logs`, as operators know them. Does not: provenance (`journal`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import orjson
 from sqlalchemy import Connection, Engine, text
 
+from phorest_ghl.db.run_lock import at_work
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sync.journal import Ledger
@@ -92,7 +93,7 @@ class RunResult:
         return bool(self.outcomes["rejected"] or self.outcomes["failed"] or self.error)
 
 
-def interrupted(error: BaseException) -> Outcome:
+def _interrupted(error: BaseException) -> Outcome:
     """The outcome of items that a run never came to, because it was ended by `error`."""
     return Failed(f"the run ended early ({type(error).__name__})")
 
@@ -104,6 +105,37 @@ class Run:
     ledger: Ledger
     started_at: datetime
     job_id: str | None = None
+
+    def carried_out(
+        self,
+        engine: Engine,
+        plan: Planned,
+        items: Iterable[str],
+        work: Callable[[Tally], ApiError | None],
+        *,
+        requests: Callable[[], int],
+    ) -> RunResult:
+        """Do the work of a run beside others on its location, and sum it up, also where it ends early.
+
+        Args:
+            engine: the database.
+            plan: what the run carries out.
+            items: everything that enters it.
+            work: settles the items, and says why it ended early if it did.
+            requests: how many were sent so far.
+
+        Raises what `work` raises, after what it never came to has that as its outcome.
+        """
+        tally, before = Tally(list(items)), requests()
+        try:
+            with at_work(engine, self.ledger.location_id):
+                stopped = work(tally)
+        except BaseException as error:
+            for item in tally.pending():
+                tally.settle(item, _interrupted(error))
+            self.write(engine, plan, tally, requests=requests() - before, error=error)
+            raise
+        return self.write(engine, plan, tally, requests=requests() - before, error=stopped)
 
     def write(
         self, engine: Engine, plan: Planned, tally: Tally, *, requests: int, error: BaseException | None

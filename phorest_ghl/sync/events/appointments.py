@@ -10,13 +10,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, Engine, text
 
 from phorest_ghl.db.keyed import Keyring
-from phorest_ghl.db.run_lock import at_work
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.ghl.calendars import CalendarClient, CalendarReader
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sync import mirror, opt_outs, summary
 from phorest_ghl.sync.clients import ENTITY as CLIENT
-from phorest_ghl.sync.clients import NotConfirmed, NotImported
+from phorest_ghl.sync.clients import NotConfirmed, NotImported, usable_addresses
 from phorest_ghl.sync.events import mirror as event_mirror
 from phorest_ghl.sync.events.keeper import REJECTED, EventKeeper, load_told
 from phorest_ghl.sync.events.plan import EventAction, EventPlan
@@ -25,13 +24,12 @@ from phorest_ghl.sync.events.projection import EventProjector, Team
 from phorest_ghl.sync.events.rules import EventRules
 from phorest_ghl.sync.events.source import load_appointments, load_contacts
 from phorest_ghl.sync.events.writer import EventWriter, GhlClock, silent
-from phorest_ghl.sync.identity import people
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.lookup import SEARCH_LAG_S
 from phorest_ghl.sync.mirror import LocationState
 from phorest_ghl.sync.outcomes import Tally
 from phorest_ghl.sync.rules import Rules
-from phorest_ghl.sync.source import load_clients, load_names, was_imported
+from phorest_ghl.sync.source import load_names, was_imported
 from phorest_ghl.sync.summary import RunResult
 from phorest_ghl.sync.workers import Workers
 
@@ -106,7 +104,7 @@ class AppointmentsSync:
             since=state.polled_at,
             now=clock.now(),
             lag_s=self._lag_s,
-            addresses=lambda: in_transaction(self._engine, self._addresses),
+            addresses=lambda: in_transaction(self._engine, lambda c: usable_addresses(c, self._people_rules)),
             ledger=replace(self._ledger, entity_type=CLIENT),
         )
         return prepared
@@ -137,18 +135,16 @@ class AppointmentsSync:
                 f"Location {self._client.location_id} was never written to, and it is not confirmed that its workflows are "
                 "paused or leave out phorest:backfill. Run `phorest-ghl sync clients --workflows-paused` first."
             )
-        tally = Tally([*plan.settled, *(change.phorest_id for change in plan.changes)])
-        requests_before = self._client.requests
+        client = self._client
+        items = [*plan.settled, *(change.phorest_id for change in plan.changes)]
         run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
-        try:
-            with at_work(self._engine, self._client.location_id):
-                stopped = self._carry_out(plan, prepared, self._client, tally, progress)
-        except BaseException as error:
-            for item in tally.pending():
-                tally.settle(item, summary.interrupted(error))
-            run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=error)
-            raise
-        return run.write(self._engine, plan, tally, requests=self._client.requests - requests_before, error=stopped)
+        return run.carried_out(
+            self._engine,
+            plan,
+            items,
+            lambda tally: self._carry_out(plan, prepared, client, tally, progress),
+            requests=lambda: client.requests,
+        )
 
     def _carry_out(
         self,
@@ -231,13 +227,6 @@ class AppointmentsSync:
                 "another one."
             )
         return team
-
-    def _addresses(self, connection: Connection) -> set[str]:
-        names = load_names(connection)
-        found = people(
-            load_clients(connection), names.countries, names.staff_at, junk_above=self._people_rules.junk_above
-        )
-        return {address for person in found for address in (person.email, person.phone) if address}
 
 
 def _live_at(connection: Connection, location_id: str) -> datetime | None:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, Engine, text
 
 from phorest_ghl.db.keyed import Keyring
-from phorest_ghl.db.run_lock import at_work
 from phorest_ghl.ghl.notes import NotesClient, NotesReader
 from phorest_ghl.http.budget import Lane
 from phorest_ghl.http.errors import ApiError
@@ -102,19 +101,16 @@ class CheckInsSync:
                 f"Location {self._client.location_id} was never written to, and it is not confirmed that its workflows will "
                 "leave its contacts alone. Sync the clients first: `phorest-ghl sync clients --workflows-paused`."
             )
-        tally = Tally([*plan.settled, *(change.phorest_id for change in plan.changes)])
-        before = self._client.requests
+        client = self._client
+        items = [*plan.settled, *(change.phorest_id for change in plan.changes)]
         run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
-        stopped: ApiError | None = None
-        try:
-            with at_work(self._engine, self._client.location_id):
-                stopped = self._carry_out(self._as_it_is_now(plan), self._client, tally, progress)
-        except BaseException as error:
-            for item in tally.pending():
-                tally.settle(item, summary.interrupted(error))
-            run.write(self._engine, plan, tally, requests=self._client.requests - before, error=error)
-            raise
-        return run.write(self._engine, plan, tally, requests=self._client.requests - before, error=stopped)
+        return run.carried_out(
+            self._engine,
+            plan,
+            items,
+            lambda tally: self._carry_out(self._as_it_is_now(plan), client, tally, progress),
+            requests=lambda: client.requests,
+        )
 
     def _as_it_is_now(self, plan: NotePlan) -> NotePlan:
         """The location may have gone live since the plan was made, or have been made quiet again (S1, S20)."""
