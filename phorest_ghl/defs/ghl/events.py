@@ -9,35 +9,20 @@ import dagster as dg
 from phorest_ghl.assembly import Runtime
 from phorest_ghl.db import tables
 from phorest_ghl.defs.failures import failure, failures_as_sentences
-from phorest_ghl.defs.ghl.assets import ADD_UP, CONTACTS, SyncConfig
-from phorest_ghl.defs.metadata import table_metadata
+from phorest_ghl.defs.ghl.assets import CONTACTS
+from phorest_ghl.defs.ghl.road import PlanConfig, add_up, settings_of
+from phorest_ghl.defs.metadata import run_metadata
 from phorest_ghl.defs.phorest.importing import key_of
 from phorest_ghl.sync.clients import new_batch_id
 from phorest_ghl.sync.events.plan import EventPlan
-from phorest_ghl.sync.summary import RunResult
 
 EVENTS = dg.AssetKey(["ghl", "appointments"])
 _SAMPLE = 20
 
 
-@dg.asset(
-    key=EVENTS,
-    deps=[key_of("appointments"), CONTACTS],
-    group_name="ghl",
-    kinds={"gohighlevel", "postgres"},
-    owners=["team:salon-sync"],
-    pool="ghl_appointments",
-    metadata=table_metadata(tables.ghl_events),
-    check_specs=[
-        dg.AssetCheckSpec(
-            ADD_UP,
-            asset=EVENTS,
-            description="Every appointment that entered the run left it with exactly one outcome.",
-        )
-    ],
-)
+@dg.asset(**settings_of(EVENTS, [key_of("appointments"), CONTACTS], table=tables.ghl_events, item="appointment"))
 def events(
-    context: dg.AssetExecutionContext, config: SyncConfig, salon: dg.ResourceParam[Runtime]
+    context: dg.AssetExecutionContext, config: PlanConfig, salon: dg.ResourceParam[Runtime]
 ) -> dg.MaterializeResult:
     """One row per event that GHL's calendars hold: one for each appointment whose client has a contact.
 
@@ -51,33 +36,17 @@ def events(
         context.log.info("appointments: plan %s, %d requests", plan.counts(), plan.requests)
         if config.dry_run:
             return dg.MaterializeResult(
-                metadata=_planned(plan), check_results=[_add_up(plan.total, len(plan.changes) + len(plan.settled))]
+                metadata=_planned(plan), check_results=[add_up(plan.total, len(plan.changes) + len(plan.settled))]
             )
         result = sync.apply(plan, prepared, started_at=started, job_id=context.run.run_id)
-    metadata = _done(result, plan, salon.settings.ghl_daily_limit)
+    metadata = {
+        **run_metadata(result, daily_limit=salon.settings.ghl_daily_limit),
+        "announcements": dg.MetadataValue.json(plan.announcements()),
+    }
     if result.stopped is not None:
         context.add_output_metadata(metadata)
         raise failure(result.stopped)
-    return dg.MaterializeResult(metadata=metadata, check_results=[_add_up(result.total, sum(result.outcomes.values()))])
-
-
-def _done(result: RunResult, plan: EventPlan, daily_limit: int) -> Mapping[str, dg.MetadataValue[Any]]:
-    reasons = [
-        dg.TableRecord({"outcome": kind, "reason": reason, "items": count})
-        for kind, counts in sorted(result.reasons.items())
-        for reason, count in sorted(counts.items())
-    ]
-    return {
-        "items": dg.MetadataValue.int(result.total),
-        **{f"outcome_{kind}": dg.MetadataValue.int(count) for kind, count in result.outcomes.items()},
-        **{f"planned_{action}": dg.MetadataValue.int(count) for action, count in result.changes.items()},
-        "requests": dg.MetadataValue.int(result.requests),
-        "share_of_daily_budget": dg.MetadataValue.float(round(result.requests / daily_limit, 6)),
-        "seconds": dg.MetadataValue.float(round(result.seconds, 3)),
-        "announcements": dg.MetadataValue.json(plan.announcements()),
-        "batch_id": dg.MetadataValue.text(result.batch_id),
-        **({"reasons": dg.MetadataValue.table(records=reasons)} if reasons else {}),
-    }
+    return dg.MaterializeResult(metadata=metadata, check_results=[add_up(result.total, sum(result.outcomes.values()))])
 
 
 def _planned(plan: EventPlan) -> Mapping[str, dg.MetadataValue[Any]]:
@@ -103,9 +72,3 @@ def _planned(plan: EventPlan) -> Mapping[str, dg.MetadataValue[Any]]:
         "future_without_reminder": dg.MetadataValue.int(plan.future),
         **({"changes": dg.MetadataValue.table(records=changes)} if changes else {}),
     }
-
-
-def _add_up(items: int, outcomes: int) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=ADD_UP, passed=items == outcomes, metadata={"items": items, "outcomes": outcomes}
-    )

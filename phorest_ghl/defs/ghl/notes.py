@@ -8,8 +8,8 @@ from phorest_ghl.assembly import Runtime
 from phorest_ghl.db import tables
 from phorest_ghl.defs.failures import failure, failures_as_sentences
 from phorest_ghl.defs.ghl.assets import CONTACTS
-from phorest_ghl.defs.ghl.road import ADD_UP, SyncConfig, add_up
-from phorest_ghl.defs.metadata import run_metadata, table_metadata
+from phorest_ghl.defs.ghl.road import SyncConfig, add_up, settings_of
+from phorest_ghl.defs.metadata import run_metadata
 from phorest_ghl.defs.phorest.importing import key_of
 from phorest_ghl.sync.clients import new_batch_id
 
@@ -17,22 +17,7 @@ CHECK_IN_NOTES = dg.AssetKey(["ghl", "check_in_notes"])
 APPOINTMENTS = key_of("appointments")
 
 
-@dg.asset(
-    key=CHECK_IN_NOTES,
-    deps=[APPOINTMENTS, CONTACTS],
-    group_name="ghl",
-    kinds={"gohighlevel", "postgres"},
-    owners=["team:salon-sync"],
-    pool="ghl_check_in_notes",
-    metadata=table_metadata(tables.ghl_notes),
-    check_specs=[
-        dg.AssetCheckSpec(
-            ADD_UP,
-            asset=CHECK_IN_NOTES,
-            description="Every visit that entered the run left it with exactly one outcome.",
-        )
-    ],
-)
+@dg.asset(**settings_of(CHECK_IN_NOTES, [APPOINTMENTS, CONTACTS], table=tables.ghl_notes, item="visit"))
 def check_in_notes(
     context: dg.AssetExecutionContext, config: SyncConfig, salon: dg.ResourceParam[Runtime]
 ) -> dg.MaterializeResult:

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 from pydantic import Field
+from sqlalchemy import Table
 
 from phorest_ghl.assembly import Runtime
 from phorest_ghl.db import tables
@@ -19,17 +20,24 @@ from phorest_ghl.sync.parts import Part
 ADD_UP = "outcomes_add_up"
 
 
-class SyncConfig(dg.Config):
-    """How a sync runs."""
+class PlanConfig(dg.Config):
+    """Whether a sync writes."""
 
     dry_run: bool = Field(default=False, description="Plan and stop: show what would be written, write nothing.")
+
+
+class SyncConfig(PlanConfig):
+    """How a sync runs."""
+
     limit: int | None = Field(
         default=None, ge=1, description="Make at most so many changes; the rest waits for a later run."
     )
 
 
-def settings_of(key: dg.AssetKey, deps: list[dg.AssetKey]) -> Any:
-    """What an asset that is kept in GHL's contacts is declared with: its table, its pool, its check."""
+def settings_of(
+    key: dg.AssetKey, deps: list[dg.AssetKey], *, table: Table = tables.ghl_contacts, item: str = "client"
+) -> Any:
+    """What an asset of GHL's side is declared with: its table, its pool, its check; `item` is what enters its runs."""
     return {
         "key": key,
         "deps": deps,
@@ -37,12 +45,12 @@ def settings_of(key: dg.AssetKey, deps: list[dg.AssetKey]) -> Any:
         "kinds": {"gohighlevel", "postgres"},
         "owners": ["team:salon-sync"],
         "pool": "_".join(key.path),
-        "metadata": table_metadata(tables.ghl_contacts),
+        "metadata": table_metadata(table),
         "check_specs": [
             dg.AssetCheckSpec(
                 ADD_UP,
                 asset=key,
-                description="Every client that entered the run left it with exactly one outcome.",
+                description=f"Every {item} that entered the run left it with exactly one outcome.",
             )
         ],
     }
