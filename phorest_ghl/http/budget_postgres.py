@@ -3,7 +3,7 @@
 Belongs here: the row, the connection, waiting. Does not: who goes when (`budget_rules`), the table (a migration).
 
 Every process has one connection and one caller a lane that asks; the others of that lane queue behind it, so the row is
-asked a few times a second however many threads there are.
+asked a few times a second however many threads there are. Where departures are only moments apart, one asks for several.
 """
 
 import os
@@ -18,7 +18,8 @@ import psycopg
 import structlog
 
 from phorest_ghl.http.budget import Lane, Limits
-from phorest_ghl.http.budget_rules import Departure, Exhausted, Verdict, absorb, decide, pause
+from phorest_ghl.http.budget_reserved import ReservedDepartures
+from phorest_ghl.http.budget_rules import Departure, Exhausted, Verdict, absorb, decide_together, pause
 from phorest_ghl.http.budget_state import BudgetState, dump_state, load_state
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.http.rate_headers import Reading, read_rate_headers
@@ -95,6 +96,7 @@ class PostgresBudget:
             return
         self._reading = (reading, self._clock())
         if reading.urgent:
+            self._reserved.give_up()
             try:
                 self._change(lambda state, now: (self._noted(state, now), None))
             except BudgetUnavailableError as error:
@@ -104,6 +106,7 @@ class PostgresBudget:
 
     def pause(self, seconds: float) -> None:
         """Hold everybody back for so many seconds, in all processes."""
+        self._reserved.give_up()
         self._change(lambda state, now: (pause(state, now, seconds), None))
         _log.info("budget_paused", key=self._key, seconds=round(seconds, 3))
 
@@ -126,14 +129,21 @@ class PostgresBudget:
         self._turns = {lane: threading.Lock() for lane in Lane}
         self._connection: psycopg.Connection[Any] | None = None
         self._reading: tuple[Reading, float] | None = None
+        self._reserved = ReservedDepartures(keeps_s=_LATE_S)
 
     def _reserve(self, lane: Lane, *, bulk: bool) -> float:
         """Get a departure; the seconds until it."""
         self._notice_fork()
         with self._turns[lane]:
+            here = self._clock()
+            reserved = self._reserved.take((lane, bulk), here)
+            if reserved is not None:
+                return max(0.0, reserved - here)
             while True:
-                verdict, now = self._change(lambda state, now: self._decided(state, lane, now, bulk=bulk))
+                verdict, more, now = self._change(lambda state, now: self._decided(state, lane, now, bulk=bulk))
                 if isinstance(verdict, Departure):
+                    here = self._clock()
+                    self._reserved.keep((lane, bulk), [here + at - now for at in more])
                     return verdict.at - now
                 if isinstance(verdict, Exhausted):
                     raise self._exhausted(verdict, now, bulk=bulk)
@@ -144,9 +154,16 @@ class PostgresBudget:
 
     def _decided(
         self, state: BudgetState, lane: Lane, now: float, *, bulk: bool
-    ) -> tuple[BudgetState, tuple[Verdict, float]]:
-        state, verdict = decide(self._noted(state, now), lane, now, self._limits, bulk)
-        return state, (verdict, now)
+    ) -> tuple[BudgetState, tuple[Verdict, tuple[float, ...], float]]:
+        state, verdict, more = decide_together(
+            self._noted(state, now),
+            lane,
+            now,
+            self._limits,
+            bulk=bulk,
+            at_most=self._reserved.worth_reserving((lane, bulk), self._clock()),
+        )
+        return state, (verdict, more, now)
 
     def _noted(self, state: BudgetState, now: float) -> BudgetState:
         """The state with the last answer's headers in it, if they are not in it yet."""

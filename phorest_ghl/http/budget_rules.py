@@ -21,6 +21,9 @@ AHEAD_S = 0.2
 SHARES = {Lane.REPAIR: 0.2, Lane.APPOINTMENTS: 0.3, Lane.CONTACTS: 0.2, Lane.REST: 0.1}
 """Each lane's minimum share of the pace, in order of priority."""
 
+TOGETHER_S = 0.001
+"""Departures within less than this may be reserved together: at such a pace asking costs more than waiting."""
+
 _PATIENCE_S = 0.05  # a slot kept for another lane is given up so long before it would be lost
 _RETURN_S = 0.1  # how late a caller may come back and still count as asking
 _SHORTEST_WAIT_S = 0.001
@@ -74,6 +77,24 @@ def decide(state: BudgetState, lane: Lane, now: float, limits: Limits, bulk: boo
     if patience > 0 and _first(state, lane, now, slot, interval) is not lane:
         return _told_to_wait(state, lane, now, interval, min(patience, interval))
     return _depart(state, lane, now, slot, limits), Departure(slot)
+
+
+def decide_together(
+    state: BudgetState, lane: Lane, now: float, limits: Limits, *, bulk: bool, at_most: int
+) -> tuple[BudgetState, Verdict, tuple[float, ...]]:
+    """As `decide`, and the moments of those departures that follow within a millisecond, up to `at_most` in all.
+
+    Nothing follows where departures are further apart, so at a vendor's pace nobody reserves what it may not need.
+    """
+    state, verdict = decide(state, lane, now, limits, bulk)
+    more: list[float] = []
+    while isinstance(verdict, Departure) and len(more) + 1 < at_most:
+        then, following = decide(state, lane, now, limits, bulk)
+        if not isinstance(following, Departure) or following.at - now >= TOGETHER_S:
+            break
+        state = then
+        more.append(following.at)
+    return state, verdict, tuple(more)
 
 
 def absorb(state: BudgetState, reading: Reading, age_s: float, now: float, limits: Limits) -> BudgetState:

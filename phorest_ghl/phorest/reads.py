@@ -28,8 +28,9 @@ from phorest_ghl.phorest.writes_ahead import written_ahead
 
 _log = structlog.get_logger(__name__)
 
-AT_ONCE = 4
+AT_ONCE = 8
 """Pages that are committed together, where so many are there; two such groups are what a crash loses at most."""
+_WAITING = 24  # pages that may wait to be written, so that whole groups of them are there
 _PASSES = 3
 _PAGE_TRIES = 3  # for an answer that is no page; network errors are the session's to repeat
 _SECOND = timedelta(seconds=1)  # as exact as Phorest prints a change, and as its Date header is
@@ -124,6 +125,7 @@ class ListReader:
             lambda page_number: self._fetch_to_write(question, writer, page_number),
             total_pages=lambda page: page.total_pages,
             at_most=AT_ONCE,
+            waiting=_WAITING,
         )
 
         def write(group: Sequence[Page | _FailedPage]) -> tuple[Written, Sequence[Page]]:

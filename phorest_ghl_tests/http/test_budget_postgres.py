@@ -230,3 +230,21 @@ def test_a_restarted_server_is_found_again_and_one_that_stays_away_is_named(stat
     with pytest.raises(ApiError, match="quota exhausted"):
         budget.acquire(Lane.REST)
     budget.close()
+
+
+def test_callers_in_quick_succession_reserve_together_and_never_more_than_the_window_holds(dsn: str) -> None:
+    quick = Limits(requests=10_000, window_s=1.0, share=1.0, daily=200_000)
+    budget = PostgresBudget(dsn, "phorest:QUICK", quick)
+    asked: list[object] = []
+    change = budget._change
+    budget._change = lambda decide: (asked.append(decide), change(decide))[1]  # type: ignore[method-assign]
+    for _ in range(100):
+        budget.acquire(Lane.REST)
+    assert len(asked) <= 30, "one asks the row for those who come after it"
+    assert 100 <= budget.state().used <= 108
+    asked.clear()
+    budget.pause(0.2)
+    begun = time.monotonic()
+    budget.acquire(Lane.REST)
+    assert time.monotonic() - begun >= 0.15, "what was reserved before a refusal is given up"
+    budget.close()

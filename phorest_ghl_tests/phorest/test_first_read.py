@@ -33,13 +33,13 @@ def replaced(desk: Desk) -> list[tuple[Any, ...]]:
 def test_a_row_that_a_first_read_meets_again_changed_ends_as_the_newer_one_and_leaves_the_older_in_the_history(
     desk: Desk,
 ) -> None:
-    before = [client(name, version=1, smsMarketingConsent=False) for name in "ABCDEFGH"]
-    after = [client(name, version=2, smsMarketingConsent=True) for name in "ABCDEFGH"]
+    before = [client(name, version=1, smsMarketingConsent=False) for name in NAMES]
+    after = [client(name, version=2, smsMarketingConsent=True) for name in NAMES]
     desk.run(*before, *after)
-    assert held(desk) == [(name, 2) for name in "ABCDEFGH"]
-    assert replaced(desk) == [(name, 1) for name in "ABCDEFGH"]
+    assert held(desk) == [(name, 2) for name in NAMES]
+    assert replaced(desk) == [(name, 1) for name in NAMES]
     events = desk.rows("select phorest_id, before, after from consent_events where purpose = 'marketing' order by 1")
-    assert events == [(name, False, True) for name in "ABCDEFGH"]
+    assert events == [(name, False, True) for name in NAMES]
 
 
 def test_a_row_that_a_first_read_meets_again_as_it_was_is_held_once_and_has_no_history(desk: Desk) -> None:

@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     Time,
 )
+from sqlalchemy import text as sql
 
 from phorest_ghl.db.tables._base import Instant, json, metadata, moment, row_id, text
 
@@ -96,7 +97,7 @@ phorest_clients = _imported(
     Column("last_visit", Date),
     Column("phorest_created_at", Instant),
     Column("phorest_updated_at", Instant),
-    Index(None, "merged_to_client_id"),
+    Index(None, "merged_to_client_id", postgresql_where=sql("merged_to_client_id is not null")),
 )
 
 phorest_staff = _imported(
