@@ -8,6 +8,7 @@ import binascii
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine
@@ -234,6 +235,9 @@ class Runtime:
             batch_id=batch_id,
             time_mode=self.settings.phorest_appointment_time_mode,
             branch_ids=self.settings.branch_ids,
+            # What scheduled runs make events of has to be here first.
+            look_back=timedelta(days=self.settings.appointment_days_back),
+            look_ahead=timedelta(days=self.settings.appointment_days_ahead),
         )
 
     def retention(self) -> Retention:

@@ -44,13 +44,14 @@ def demo(
     seed: Annotated[int, typer.Option(help="The same seed makes the same salon.")] = 7,
     leave: Annotated[bool, typer.Option("--exit", help="End after the table instead of serving the UI.")] = False,
     port: Annotated[int, typer.Option(help="Port of Dagster's UI; another one is taken if it is in use.")] = 3000,
+    day: Annotated[bool, typer.Option(help="After the first load, go live and let a day pass in the salon.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Sync a simulated salon to a simulated GHL on this machine, and show it in Dagster."""
+    """Sync a simulated salon to a simulated GHL on this machine, let a day pass in it, and show it in Dagster."""
     from phorest_ghl.commands.demo import demo as command  # noqa: PLC0415 - the sandbox is no part of other commands
 
     out = Out(as_json=as_json)
-    _leave(lambda: command(out, clients=clients, seed=seed, serve=not leave, port=port))
+    _leave(lambda: command(out, clients=clients, seed=seed, serve=not leave, port=port, day=day))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

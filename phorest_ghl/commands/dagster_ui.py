@@ -59,15 +59,6 @@ def free_port(wanted: int) -> int:
     raise OSError("no free port")
 
 
-def run_job(job: str, *, env: Mapping[str, str], cwd: Path, log: Path) -> int:
-    """Run a job to its end in a process of its own, as the daemon would; its exit code. Its output goes to `log`."""
-    arguments = ["job", "execute", "-m", "phorest_ghl.definitions", "-j", job]
-    with log.open("ab") as output:
-        return subprocess.run(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "dagster", *arguments], env=env, cwd=cwd, stdout=output, stderr=output, check=False
-        ).returncode
-
-
 class DagsterUi:
     """`dagster dev`, as a process group that is ended as a whole."""
 

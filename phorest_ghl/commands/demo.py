@@ -8,6 +8,7 @@ Its settings are its own and its folder is its own, so that no credential of a r
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,9 @@ from sqlalchemy import create_engine, text
 from phorest_ghl.assembly import DAGSTER_DATABASE, DATABASE, Runtime, embedded_server, open_runtime
 from phorest_ghl.commands import reports
 from phorest_ghl.commands.console import Exit, Out
-from phorest_ghl.commands.dagster_ui import DagsterUi, dagster_environment, run_job
+from phorest_ghl.commands.dagster_ui import DagsterUi, dagster_environment
+from phorest_ghl.commands.demo_day import Day, DemoDay
+from phorest_ghl.commands.demo_runs import DagsterRuns, DemoFailed
 from phorest_ghl.commands.demo_truth import Row, Truth, judge
 from phorest_ghl.commands.keys import HASH_KEY, SECRET_KEY, new_key
 from phorest_ghl.commands.sync import show_plan
@@ -28,6 +31,7 @@ from phorest_ghl.sandbox.options import SandboxOptions
 from phorest_ghl.sandbox.server import SandboxProcess
 from phorest_ghl.settings import Settings, SettingsError, load_settings, names
 from phorest_ghl.sync.clients import new_batch_id
+from phorest_ghl.sync.going_live import go_live
 
 FOLDER = Path(".phorest-ghl") / "demo"
 RATE_WINDOW_S = 0.5
@@ -36,8 +40,21 @@ AGENCY_CONTACTS = 300
 """What the agency made by hand before; fewer in a very small salon."""
 
 
-class DemoFailed(Exception):
-    """A step of the demo did not end well; the sentence says which and where its log is."""
+_FIRST_LOAD = {
+    "clients": "creating the contacts in GHL, each with all that is known of it",
+    "loyalty": "points, cards and tiers: the clients' run has brought them",
+    "products": "tags of products: likewise",
+    "appointments": "the appointments to the calendar",
+    "bookings": "online bookings",
+    "check_ins": "notes for the visits of the last days",
+}
+"""The jobs of the first load, in order, and what they do."""
+_AGAIN = ("clients", "appointments", "check_ins")
+_COMMANDS = {
+    "client": "clients", "loyalty": "loyalty", "product": "products", "appointment": "appointments", "booking": "bookings",
+    "checkin": "check-ins",
+}  # fmt: skip
+"""What a summary's entity is called on the command line."""
 
 
 @dataclass
@@ -47,6 +64,7 @@ class Demo:
     clients: int
     seed: int
     out: Out
+    day: bool = True
     folder: Path = FOLDER
     sandbox: SandboxProcess = field(init=False)
     settings: Settings = field(init=False)
@@ -67,14 +85,44 @@ class Demo:
     def _story(self) -> dict[str, Any]:
         before = self.sandbox.truth("ghl/contacts")
         self.out.say(f"The agency already has {len(before)} contacts of its own in GHL.")
-        self._job("import_everything", "importing all that the salon has in Phorest")
+        with DagsterRuns(env=self.env, cwd=self.folder, log=self._log) as runs:
+            self._job(runs, "import_everything", "importing all that the salon has in Phorest")
+            with open_runtime(self.settings) as runtime:
+                self._plan(runtime)
+            for job, doing in _FIRST_LOAD.items():
+                self._job(runs, job, doing)
+            loaded = self._runs_so_far()
+            rate = self._rate(self.sandbox.control("GET", "/requests")["apis"]["ghl"]["most_in_window"])
+            self.sandbox.control("DELETE", "/requests")
+            for job in _AGAIN:
+                self._job(runs, job, "running again, to show that nothing is left to do")
+            document = self._first_load(loaded, self._runs_so_far()[len(loaded) :], rate, before)
+            if self.day:
+                day = self._day(runs, before)
+                document |= {"day": day.document(), "ok": document["ok"] and day.holds}
+        self.out.say("As planned." if document["ok"] else "This is not what was planned.")
+        return document
+
+    def _day(self, runs: DagsterRuns, before: Sequence[Row]) -> Day:
+        """Go live, as an operator would when the first load is well, and let a day pass."""
         with open_runtime(self.settings) as runtime:
-            self._plan(runtime)
-        self._job("clients", "creating the contacts in GHL")
-        most = self.sandbox.control("GET", "/requests")["apis"]["ghl"]["most_in_window"]
-        self.sandbox.control("DELETE", "/requests")
-        self._job("clients", "running again, to show that nothing is left to do")
-        return self._report(most, before)
+            done = go_live(runtime.engine, runtime.ghl())
+        if done.live_at is None:
+            raise DemoFailed(f"The location could not go live: {len(done.refused)} contacts kept the guard tag.")
+        self.out.say(f"The location is live; {done.released} contacts were released. Now a day passes in the salon.")
+        begun = len(self._runs_so_far())
+        day = DemoDay(self.sandbox, runs, self.settings.zone, self.out, before=before).run()
+        self.out.text.print(reports.outcomes_table(_by_entity(self._runs_so_far()[begun:])))
+        self.out.say(
+            f"The day: {sum(day.happened.values())} things happened, {day.runs} runs of the cron table, {day.told} messages "
+            f"about appointments, {day.strangers} of them to somebody to whom nothing had happened."
+        )
+        diary = day.diary
+        self.out.say(
+            f"The diary: {diary.appointments} appointments of clients with a contact, {diary.on_one_event} with exactly one "
+            f"event at their time, {diary.missing} missing, {diary.extra} events too many."
+        )
+        return day
 
     def _plan(self, runtime: Runtime) -> None:
         """Show the plan with a client that cannot write, then confirm what an operator would have to do first."""
@@ -85,37 +133,41 @@ class Demo:
         self.sandbox.control("POST", "/workflows", {"unfiltered": "paused"})
         sync.confirm_workflows("demo")
 
-    def _job(self, job: str, doing: str) -> None:
-        self.out.say(f"Dagster: {doing}.")
-        if run_job(job, env=self.env, cwd=self.folder, log=self._log) != 0:
-            raise DemoFailed(f"Dagster failed at {doing}; {self._log} says why.")
+    def _job(self, runs: DagsterRuns, job: str, doing: str) -> None:
+        self.out.say(f"Dagster, {job}: {doing}.")
+        runs.job(job, doing)
 
-    def _report(self, most_in_window: int, before: Sequence[Row]) -> dict[str, Any]:
+    def _runs_so_far(self) -> Sequence[Any]:
+        """The summaries of all runs, oldest first."""
         with open_runtime(self.settings) as runtime, runtime.engine.connect() as connection:
-            first, second = connection.execute(
-                text("""select outcomes, requests, duration_ms from sync_run_summaries order by started_at""")
+            return connection.execute(
+                text("select entity_type, outcomes, requests, duration_ms from sync_run_summaries order by started_at")
             ).all()
-        counts = first.outcomes["counts"]
-        entities = {
-            "clients": {"outcomes": counts, "requests": first.requests, "seconds": round(first.duration_ms / 1000, 3)}
-        }
+
+    def _first_load(
+        self, loaded: Sequence[Any], second: Sequence[Any], rate: Row, before: Sequence[Row]
+    ) -> dict[str, Any]:
+        entities = _by_entity(loaded)
         truth = judge(self.sandbox.truth("phorest/clients"), self.sandbox.truth("ghl/contacts"), before)
         seen = self.sandbox.control("GET", "/requests")
-        again = {"changes": second.outcomes["counts"]["applied"], "requests": seen["apis"]["ghl"]["requests"]}
+        again = {
+            "changes": sum(run.outcomes["counts"]["applied"] for run in second),
+            "requests": seen["apis"]["ghl"]["requests"],
+        }
         sent = self.sandbox.control("GET", "/state")["automations"]["sent"]
         document = {
             "ok": truth.holds
             and sent == 0
             and again["changes"] == 0
-            and not counts["failed"]
-            and counts["rejected"] == truth.for_review,
+            and not any(entity["outcomes"]["failed"] for entity in entities.values())
+            and entities["clients"]["outcomes"]["rejected"] == truth.for_review,
             "entities": entities,
             "second_run": again,
             "truth": truth.document(),
             "automations": sent,
-            "rate": self._rate(most_in_window),
+            "rate": rate,
         }
-        self._show(document, first.outcomes["reasons"], truth)
+        self._show(document, loaded[0].outcomes["reasons"], truth)
         return document
 
     def _show(self, document: dict[str, Any], reasons: dict[str, dict[str, int]], truth: Truth) -> None:
@@ -140,7 +192,6 @@ class Demo:
             f"Pace: at most {rate['used']} requests in a window of {rate['window_s']:g} s, of {rate['limit']} allowed "
             f"(GHL's own window is 10 s; the demo shrinks it)."
         )
-        self.out.say("As planned." if document["ok"] else "This is not what was planned.")
 
     def _rate(self, most_in_window: int) -> dict[str, Any]:
         """The most requests of ours in any window of GHL's, what GHL allows in one, and our part of it."""
@@ -178,6 +229,9 @@ class Demo:
             "PHOREST_GHL_STATE_DIR": str(self.folder.resolve()),
             HASH_KEY: new_key(),
             SECRET_KEY: new_key(),
+            # What a salon decides before it goes live: GHL writes to clients about bookings, and the times were compared.
+            "GHL_ANNOUNCING_CALENDARS": self.sandbox.settings["GHL_DEFAULT_CALENDAR_ID"],
+            "APPOINTMENT_TIMES_CONFIRMED": "yes",
         }
         self.settings = load_settings(values, env_file=None)
         server = embedded_server(self.settings)
@@ -202,12 +256,23 @@ class Demo:
         return self.folder / "dagster.log"
 
 
-def demo(out: Out, *, clients: int, seed: int, serve: bool, port: int) -> Exit:
+def demo(out: Out, *, clients: int, seed: int, serve: bool, port: int, day: bool = True) -> Exit:
     """Run the demo; exit code 0 only if the sandbox's truth equals what was planned."""
     try:
-        return Demo(clients, seed, out).run(serve=serve, port=port)
+        return Demo(clients, seed, out, day).run(serve=serve, port=port)
     except DemoFailed as failed:
         raise SettingsError(str(failed)) from failed
+
+
+def _by_entity(runs: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """Outcomes, requests and seconds of runs, added up by entity."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        entity = found.setdefault(_COMMANDS[run.entity_type], {"outcomes": Counter(), "requests": 0, "seconds": 0.0})
+        entity["outcomes"].update(run.outcomes["counts"])
+        entity["requests"] += run.requests
+        entity["seconds"] = round(entity["seconds"] + run.duration_ms / 1000, 3)
+    return {name: {**entity, "outcomes": dict(entity["outcomes"])} for name, entity in found.items()}
 
 
 def _recreate(server: EmbeddedServer, *databases: str) -> None:

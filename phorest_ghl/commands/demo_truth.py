@@ -71,14 +71,14 @@ def judge(clients: Iterable[Row], contacts: Iterable[Row], before: Iterable[Row]
     found = {contact["id"]: contact for contact in contacts}
     there = {contact["id"]: contact for contact in before}
     households = {row["clientId"]: row["truth"]["household"] for row in rows}
-    holders = _holders(found.values(), households)
+    at = holders(found.values(), households)
     review, theirs = _expected(there.values(), rows)
     syncable = [row["truth"]["household"] for row in rows if row["truth"]["syncable"]]
     wanted = [household for household in syncable if household not in review]
-    counts = Counter(min(2, len(holders.get(household, ()))) for household in wanted)
+    counts = Counter(min(2, len(at.get(household, ()))) for household in wanted)
     made = found.keys() - there.keys()
-    asked = {contact_id for household in wanted for contact_id in holders.get(household, ())}
-    held = {contact_id for ids in holders.values() for contact_id in ids}
+    asked = {contact_id for household in wanted for contact_id in at.get(household, ())}
+    held = {contact_id for ids in at.values() for contact_id in ids}
     sizes = Counter(wanted)
     return Truth(
         syncable=len(wanted),
@@ -100,15 +100,15 @@ def _ours(found: Mapping[str, Row], held: Iterable[str]) -> list[Row]:
     return [found[key] for key in held]
 
 
-def _holders(contacts: Iterable[Row], households: Mapping[str, str]) -> dict[str, set[str]]:
-    """The contacts that carry an id of a household's clients: those that are synced."""
-    holders: dict[str, set[str]] = {}
+def holders(contacts: Iterable[Row], households: Mapping[str, str]) -> dict[str, set[str]]:
+    """By household, the contacts that carry an id of its clients. `households` is each client's."""
+    found: dict[str, set[str]] = {}
     for contact in contacts:
         for value in contact.get("customFields", {}).values():
             household = households.get(value) if isinstance(value, str) else None
             if household is not None:
-                holders.setdefault(household, set()).add(contact["id"])
-    return holders
+                found.setdefault(household, set()).add(contact["id"])
+    return found
 
 
 def _expected(before: Iterable[Row], rows: Iterable[Row]) -> tuple[set[str], set[str]]:

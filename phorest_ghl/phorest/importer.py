@@ -26,7 +26,7 @@ from phorest_ghl.phorest.local_time import TimeMode, instants_by_key
 from phorest_ghl.phorest.page_writes import IMPORT_CAUSE
 from phorest_ghl.phorest.reads import ListReader
 from phorest_ghl.phorest.results import ImportResult, combined, nothing
-from phorest_ghl.phorest.scopes import BUSINESS, Month, Scope, months_around
+from phorest_ghl.phorest.scopes import BUSINESS, LOOK_AHEAD, LOOK_BACK, Month, Scope, months_around
 from phorest_ghl.phorest.specs import (
     APPOINTMENTS,
     BRANCHES,
@@ -59,6 +59,7 @@ class Importer:
         batch_id: the run, as versions and cursors name it.
         time_mode: how Phorest's appointment times are meant (facts/phorest-api §11.1).
         branch_ids: the branches whose own lists are read; all where none is named.
+        look_back, look_ahead: how far the frequent import of appointments looks, where that is more than always.
     """
 
     def __init__(
@@ -70,7 +71,10 @@ class Importer:
         batch_id: str,
         time_mode: TimeMode = "branch_local",
         branch_ids: Collection[str] = (),
+        look_back: timedelta = LOOK_BACK,
+        look_ahead: timedelta = LOOK_AHEAD,
     ) -> None:
+        self._look = (look_back, look_ahead)
         self._engine = engine
         self._client = client
         self._keyring = keyring
@@ -152,7 +156,7 @@ class Importer:
         return combined(results) if results else nothing(spec.entity_type, upper)
 
     def appointments(self, months: Iterable[Month] | None = None, *, full: bool = False) -> list[ImportResult]:
-        """Import appointments of all branches, month by month: those given, or those that touch 35 days back to 120 ahead.
+        """Import appointments of all branches, month by month: those given, or as far as the frequent import looks.
 
         One result a branch and month, in that order. Raises UnknownZone for a branch whose time zone is not known.
         """
@@ -161,7 +165,7 @@ class Importer:
         results: list[ImportResult] = []
         for branch in self.branches():
             zone = branch.zone
-            window = months_around(upper.astimezone(zone).date()) if wanted is None else wanted
+            window = months_around(upper.astimezone(zone).date(), *self._look) if wanted is None else wanted
             results += [
                 self.run(APPOINTMENTS, full=full, upper=upper, scope=Scope(branch.branch_id, month), zone=zone)
                 for month in window

@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 
 AT_ONCE = 8
 """Pages that are committed together, where so many are there; two such groups are what a crash loses at most."""
-_WAITING = 24  # pages that may wait to be written, so that whole groups of them are there
+_WAITING = 16  # pages that may wait to be written, so that whole groups of them are there
 _PASSES = 3
 _PAGE_TRIES = 3  # for an answer that is no page; network errors are the session's to repeat
 _SECOND = timedelta(seconds=1)  # as exact as Phorest prints a change, and as its Date header is

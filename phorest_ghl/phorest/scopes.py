@@ -10,7 +10,7 @@ from typing import Self
 
 LOOK_BACK = timedelta(days=35)
 LOOK_AHEAD = timedelta(days=120)
-"""How far the ten-minute import of appointments looks (facts/phorest-api §9): whole months that touch this are read."""
+"""How far the ten-minute import of appointments looks at least (facts/phorest-api §9): whole months are read."""
 
 
 @dataclass(frozen=True, order=True)
@@ -56,9 +56,9 @@ def months(first: date, last: date) -> Iterator[Month]:
         month = month.next()
 
 
-def months_around(today: date) -> tuple[Month, ...]:
-    """The months that the frequent import reads."""
-    return tuple(months(today - LOOK_BACK, today + LOOK_AHEAD))
+def months_around(today: date, back: timedelta = LOOK_BACK, ahead: timedelta = LOOK_AHEAD) -> tuple[Month, ...]:
+    """The months that the frequent import reads: so far back and ahead, and never less than what is always looked at."""
+    return tuple(months(today - max(back, LOOK_BACK), today + max(ahead, LOOK_AHEAD)))
 
 
 @dataclass(frozen=True)

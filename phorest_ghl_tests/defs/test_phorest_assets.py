@@ -1,7 +1,7 @@
 """The imports as Dagster runs them: what they report, what they block, months as partitions."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -88,7 +88,11 @@ def test_references_that_lead_nowhere_are_counted_and_listed(
     (check,) = [e for e in result.get_asset_check_evaluations() if e.check_name == "references_known"]
     gaps = {record.data["column"]: record.data for record in check.metadata["gaps"].records}
     known = {row["clientId"] for row in sandbox.truth("phorest/clients")}
-    window = months_around(datetime.now(UTC).date())
+    window = months_around(
+        datetime.now(UTC).date(),
+        timedelta(days=salon.settings.appointment_days_back),
+        timedelta(days=salon.settings.appointment_days_ahead),
+    )
     lost = [
         row["clientId"]
         for row in sandbox.truth("phorest/appointments")

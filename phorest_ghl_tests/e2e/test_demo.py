@@ -27,8 +27,16 @@ def test_the_demo_ends_well_only_because_the_sandbox_says_so(desk: Path) -> None
     assert truth["overwritten"] == truth["loosened"] == truth["reachable"] == truth["wrongly_adopted"] == 0
     assert document["second_run"]["changes"] == 0
     # Beside the opt-out poll, one read of each contact of the agency's that is blocked and holds a client's address.
-    assert document["second_run"]["requests"] <= 3 + 40
+    assert document["second_run"]["requests"] <= 6 + 40
     assert document["automations"] == 0
+    entities = document["entities"]
+    assert {"clients", "loyalty", "products", "appointments", "bookings", "check-ins"} <= set(entities)
+    assert entities["appointments"]["outcomes"]["applied"] > 10
+    day = document["day"]
+    assert sum(day["happened"].values()) == 36
+    assert day["diary"]["appointments"] == day["diary"]["on_one_event"] > 10
+    assert day["told"] > 0
+    assert day["strangers"] == day["missing"] == day["twice"] == day["reachable"] == day["diary"]["extra"] == 0
     assert document["rate"]["used"] <= document["rate"]["limit"]
     assert processes_in(desk) == []
 
@@ -36,13 +44,23 @@ def test_the_demo_ends_well_only_because_the_sandbox_says_so(desk: Path) -> None
 def test_the_demo_never_uses_the_credentials_of_a_real_account(desk: Path) -> None:
     """Settings of the environment and of .env are another account's; a demo that read them would write to it."""
     (desk / ".env").write_text("GHL_API_BASE_URL=https://unreachable.invalid\nGHL_LOCATION_ID=real\n", encoding="utf-8")
-    done = run("demo", "--exit", "--json", "--clients", "20", cwd=desk, GHL_PRIVATE_TOKEN="pit-real", DATABASE_URL="x")
+    done = run(
+        "demo",
+        "--exit",
+        "--no-day",
+        "--json",
+        "--clients",
+        "20",
+        cwd=desk,
+        GHL_PRIVATE_TOKEN="pit-real",
+        DATABASE_URL="x",
+    )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ok"] is True
 
 
 def test_the_demo_serves_dagster_until_it_is_interrupted_and_leaves_nothing_running(desk: Path) -> None:
-    with Command("demo", "--clients", "60", "--port", "0", cwd=desk) as demo:
+    with Command("demo", "--no-day", "--clients", "60", "--port", "0", cwd=desk) as demo:
         url = eventually(lambda: demo.said(r"Dagster's UI: (\S+?)/asset-groups"), seconds=150, what="the UI's address")
         dagster = Dagster(url)
         assert dagster.latest_metadata("ghl", "contacts")["outcome_applied"] == 0  # the second run's

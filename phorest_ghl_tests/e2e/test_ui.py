@@ -39,7 +39,7 @@ _FLAGS = (
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a demo's Dagster."""
     folder = tmp_path_factory.mktemp("browser")
-    with Command("demo", "--clients", "200", "--port", "0", cwd=folder) as demo:
+    with Command("demo", "--no-day", "--clients", "200", "--port", "0", cwd=folder) as demo:
         yield eventually(lambda: demo.said(r"Dagster's UI: (\S+?)/asset-groups"), seconds=180, what="the UI's address")
 
 

@@ -38,6 +38,16 @@ def test_the_frequent_window_reaches_from_35_days_back_to_120_ahead(day: date) -
     assert len(window) <= 7
 
 
+@given(day=days, back=st.integers(0, 400), ahead=st.integers(0, 400))
+def test_a_wider_window_of_the_settings_is_read_whole_and_a_narrower_one_takes_nothing_away(
+    day: date, back: int, ahead: int
+) -> None:
+    window = months_around(day, timedelta(days=back), timedelta(days=ahead))
+    assert window[0].first <= day - timedelta(days=back)
+    assert day + timedelta(days=ahead) <= window[-1].last
+    assert set(months_around(day)) <= set(window)
+
+
 @pytest.mark.parametrize("key", ["2025", "2025-13", "2025-3", ""])
 def test_what_is_no_month_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match=r"."):
