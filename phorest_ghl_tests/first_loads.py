@@ -91,6 +91,11 @@ class Loads:
         assert visits <= set(self.noted())
         assert self.rig.rows("select 1 as one from sync_intents where state in ('planned', 'sent', 'unknown')") == []
 
+    def mapped(self) -> set[tuple[str, ...]]:
+        """What is on record: entity, Phorest id, GHL id."""
+        rows = self.rig.rows("select entity_type, phorest_id, ghl_id from entity_mappings where removed_at is null")
+        return {tuple(row.values()) for row in rows}
+
     def writes(self) -> int:
         """Requests that wrote to GHL since they were last forgotten."""
         rows = self.sandbox.control("GET", "/requests")["requests"]
