@@ -9,28 +9,21 @@ looked up. Loyalty, visits, online bookings and product tags have no step: a con
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
 from phorest_ghl.assembly import Runtime, ghl_limits
-from phorest_ghl.http.budget import Limits
 from phorest_ghl.http.errors import ApiError
+from phorest_ghl.load_progress import EntityPlan, Left, Progress
 from phorest_ghl.phorest.exports import Pace
 from phorest_ghl.phorest.results import ImportResult
 from phorest_ghl.phorest.scopes import Month, UnknownMonth, months, months_around, named_month
 from phorest_ghl.sync import mirror
 from phorest_ghl.sync.clients import new_batch_id, require_confirmed
-from phorest_ghl.sync.events.plan import NO_CONTACT as EVENT_WAITS
 from phorest_ghl.sync.lookup import SEARCH_LAG_S
-from phorest_ghl.sync.notes.planning import NO_CONTACT as NOTE_WAITS
-from phorest_ghl.sync.outcomes import Outcome
-from phorest_ghl.sync.summary import Planned, RunResult
-
-_WAITS = frozenset({EVENT_WAITS, NOTE_WAITS})
-_TELLING = 10
-"""Changes of a step after which its own pace says more than the budget's."""
+from phorest_ghl.sync.summary import RunResult
 
 
 @dataclass(frozen=True)
@@ -48,6 +41,11 @@ class NamedMonths:
             raise UnknownMonth(f"The months end before they begin: {found.first} is after {found.last}.")
         return found
 
+    @classmethod
+    def scheduled(cls, today: date, back: int) -> "NamedMonths":
+        """From the month in which the window of scheduled runs begins."""
+        return cls(Month.of(today - timedelta(days=back)))
+
     def days(self, today: date, ahead: int) -> tuple[date, date]:
         """The first and the last day whose events are created. Raises UnknownMonth where there would be none."""
         last = today + timedelta(days=ahead) if self.last is None else self.last.last
@@ -58,28 +56,6 @@ class NamedMonths:
     def to_read(self, today: date, ahead: int) -> tuple[Month, ...]:
         """The months to import: those named, and those that scheduled runs read, without which visits are not counted."""
         return tuple(sorted({*months(*self.days(today, ahead)), *months_around(today)}))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far a load is: `done` of `known` parts of this step; `written` of `to_write` records in all of GHL.
-
-    `to_write` is at most: what the later steps have to do is planned anew when they begin. `minutes_left` are those of all
-    that is to be written, and of an import those of the import; None where nobody can tell yet.
-    """
-
-    step: str
-    done: int
-    known: int
-    written: int = 0
-    to_write: int = 0
-    minutes_left: float | None = None
-
-    def __str__(self) -> str:
-        """A line for people."""
-        whole = f", {self.written} of {self.to_write} records in all" if self.to_write else ""
-        left = "" if self.minutes_left is None else f", about {self.minutes_left:.1f} minutes left"
-        return f"{self.step}: {self.done} of {self.known}{whole}{left}"
 
 
 @dataclass
@@ -98,25 +74,6 @@ class LoadResult:
     def needs_a_person(self) -> bool:
         """Whether somebody has to look."""
         return bool(self.findings) or any(result.needs_a_person for result in self.entities.values())
-
-
-class EntityPlan(Planned, Protocol):
-    """What the plans of all entities have in common."""
-
-    @property
-    def settled(self) -> Mapping[str, Outcome]:
-        """Outcomes of what has no change."""
-        ...
-
-    @property
-    def requests(self) -> int:
-        """Calls that applying it takes."""
-        ...
-
-    @property
-    def total(self) -> int:
-        """Items that entered it."""
-        ...
 
 
 class Road(Protocol):
@@ -148,7 +105,7 @@ class FirstLoad:
 
     Args:
         runtime: the salon.
-        named: the months whose appointments become events.
+        named: the months whose appointments become events; without them, from the month in which the scheduled window begins.
         tell: is told how far it is, often; from the thread that runs it.
         job_id: the run that it is part of, for the summaries.
         lag_s: GHL's search lag, in seconds.
@@ -158,7 +115,7 @@ class FirstLoad:
     def __init__(
         self,
         runtime: Runtime,
-        named: NamedMonths,
+        named: NamedMonths | None = None,
         *,
         tell: Callable[[Progress], None] = lambda _: None,
         job_id: str | None = None,
@@ -166,14 +123,14 @@ class FirstLoad:
         pace: Pace | None = None,
     ) -> None:
         self._runtime = runtime
-        self._named = named
         self._tell = tell
         self._job_id = job_id
         self._lag_s = lag_s
         self._pace = pace
         self._today = runtime.phorest().now().date()
         self._ahead = runtime.settings.appointment_days_ahead
-        self.days = named.days(self._today, self._ahead)
+        self._named = named or NamedMonths.scheduled(self._today, runtime.settings.appointment_days_back)
+        self.days = self._named.days(self._today, self._ahead)
 
     def require_confirmed(self) -> None:
         """Raises NotConfirmed before hours of importing, where nothing could be written after them (S1)."""
@@ -247,48 +204,3 @@ class FirstLoad:
             runtime.appointments_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s, days=self.days),
         )
         yield "check-ins", runtime.check_ins_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s)
-
-
-def at_most(plan: EntityPlan) -> int:
-    """Records that a step may have to write: its changes, and what only waits for contacts that are still to be made."""
-    waiting = sum(getattr(outcome, "reason", None) in _WAITS for outcome in plan.settled.values())
-    return len(plan.changes) + waiting
-
-
-class Left:
-    """How much of a load is left, as its steps go on."""
-
-    def __init__(self, plans: Mapping[str, EntityPlan], limits: Limits, tell: Callable[[Progress], None]) -> None:
-        self._known = {name: at_most(plan) for name, plan in plans.items()}
-        self._written = dict.fromkeys(plans, 0)
-        self._each_s = limits.window_s / (limits.share * limits.requests)
-        self._tell = tell
-        self._step = ""
-        self._began = 0.0
-
-    def begin(self, name: str, plan: EntityPlan) -> None:
-        """A step is planned: what it has to write is known from now on."""
-        self._step, self._began = name, time.monotonic()
-        self._known[name] = len(plan.changes)
-        self.progress(0, len(plan.changes))
-
-    def progress(self, done: int, known: int) -> None:
-        """So many of a step's changes have been dealt with."""
-        self._written[self._step] = done
-        written, to_write = sum(self._written.values()), sum(self._known.values())
-        measured = (time.monotonic() - self._began) / done if done >= _TELLING else 0.0
-        minutes = (to_write - written) * max(self._each_s, measured) / 60
-        self._tell(
-            Progress(
-                step=f"Writing {self._step}",
-                done=done,
-                known=known,
-                written=written,
-                to_write=to_write,
-                minutes_left=minutes,
-            )
-        )
-
-    def end(self) -> None:
-        """A step is over."""
-        self.progress(self._known[self._step], self._known[self._step])

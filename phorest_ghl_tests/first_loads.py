@@ -7,7 +7,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from phorest_ghl.first_load import FirstLoad, LoadResult, NamedMonths, Progress
+from phorest_ghl.first_load import FirstLoad, LoadResult, NamedMonths
+from phorest_ghl.load_progress import Progress
 from phorest_ghl_tests.phorest.salon import SWIFT
 from phorest_ghl_tests.sync.rig import LAG_S, Rig, Row, installation
 

@@ -4,7 +4,6 @@ Belongs here: the command's flow and what it shows. Does not: the load (`phorest
 """
 
 import getpass
-import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -16,13 +15,11 @@ from rich.table import Table
 from phorest_ghl.assembly import ghl_limits, open_runtime
 from phorest_ghl.commands import reports
 from phorest_ghl.commands.console import Exit, Out, exit_code
-from phorest_ghl.first_load import EntityPlan, FirstLoad, LoadResult, NamedMonths, Progress, at_most
+from phorest_ghl.first_load import FirstLoad, LoadResult, NamedMonths
+from phorest_ghl.load_progress import EntityPlan, Progress, Spaced, at_most
 from phorest_ghl.settings import Settings
 from phorest_ghl.sync import plan_summary
 from phorest_ghl.sync.clients import new_batch_id
-
-LINE_EVERY_S = 10.0
-"""Where there is no terminal, a line of progress comes so often, and one at each step's beginning and end."""
 
 
 def backfill(
@@ -53,7 +50,7 @@ def backfill(
 def progress_shown(out: Out) -> Generator[Callable[[Progress], None]]:
     """A bar a step at a terminal; elsewhere plain lines, some seconds apart."""
     if not out.text.is_terminal:
-        yield Lines(out).tell
+        yield Spaced(lambda progress: out.say(f"{progress}.")).tell
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
     with Bars(*columns, console=out.text) as bars:
@@ -66,24 +63,6 @@ def progress_shown(out: Out) -> Generator[Callable[[Progress], None]]:
             bars.update(tasks[step], completed=progress.done, total=progress.known, left=whole(progress))
 
         yield tell
-
-
-class Lines:
-    """Progress as plain lines, for a log."""
-
-    def __init__(self, out: Out, *, every_s: float = LINE_EVERY_S, clock: Callable[[], float] = time.monotonic) -> None:
-        self._out = out
-        self._every_s = every_s
-        self._clock = clock
-        self._step = ""
-        self._said_at = 0.0
-
-    def tell(self, progress: Progress) -> None:
-        """Say it, unless something of the same step was said a moment ago."""
-        new, over = progress.step != self._step, progress.done == progress.known
-        if new or over or self._clock() - self._said_at >= self._every_s:
-            self._step, self._said_at = progress.step, self._clock()
-            self._out.say(f"{progress}.")
 
 
 def whole(progress: Progress) -> str:
