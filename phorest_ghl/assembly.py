@@ -8,7 +8,7 @@ import binascii
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine
@@ -126,8 +126,8 @@ def excluded_services(settings: Settings) -> frozenset[str]:
     return frozenset(folded(listed(settings.sync_excluded_services)))
 
 
-def event_rules(settings: Settings, reviewed: SalonFile) -> EventRules:
-    """What the salon has decided about its calendar events."""
+def event_rules(settings: Settings, reviewed: SalonFile, days: tuple[date, date] | None = None) -> EventRules:
+    """What the salon has decided about its calendar events; `days` are those that a backfill names for itself."""
     return EventRules(
         calendar=settings.ghl_default_calendar_id,
         calendars=reviewed.calendars,
@@ -135,6 +135,7 @@ def event_rules(settings: Settings, reviewed: SalonFile) -> EventRules:
         users=reviewed.staff,
         days_back=settings.appointment_days_back,
         days_ahead=settings.appointment_days_ahead,
+        days=days,
         announcing=settings.announcing_calendars,
         times_confirmed=settings.appointment_times_confirmed,
         hours=ContactHours(*hours(settings.contact_hours)),
@@ -199,8 +200,14 @@ class Runtime:
         chosen = NoteRules(days=self.settings.check_in_days, excluded=excluded_services(self.settings))
         return CheckInsSync(self.engine, client, self.keyring(), batch_id=batch_id, rules=chosen, lag_s=lag_s)
 
-    def appointments_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> AppointmentsSync:
-        """A run of appointments for the location; only a `writing` one can apply. Raises SettingsError."""
+    def appointments_sync(
+        self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S, days: tuple[date, date] | None = None
+    ) -> AppointmentsSync:
+        """A run of appointments for the location; only a `writing` one can apply.
+
+        It creates events of the settings' days around now, or of those from the first to the last of `days`.
+        Raises SettingsError.
+        """
         kind = CalendarClient if writing else CalendarReader
         client = kind(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
         return AppointmentsSync(
@@ -208,7 +215,7 @@ class Runtime:
             client,
             self.keyring(),
             batch_id=batch_id,
-            rules=event_rules(self.settings, read_salon_file()),
+            rules=event_rules(self.settings, read_salon_file(), days),
             people_rules=rules(self.settings),
             lag_s=lag_s,
         )

@@ -28,6 +28,13 @@ _TAKES_IDS = {"ignore_unknown_options": True}
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, nothing else there.")]
 NoImport = Annotated[bool, typer.Option("--no-import", help="Work on what was last imported; ask Phorest nothing.")]
+WorkflowsPaused = Annotated[
+    bool,
+    typer.Option(
+        "--workflows-paused",
+        help="Confirm, once for a location, that its published workflows are paused or exclude phorest:backfill.",
+    ),
+]
 _ENTITIES = ("clients", "appointments", "bookings", "check-ins", "loyalty", "products")
 Entity = Annotated[str, typer.Argument(help=f"What to sync: {', '.join(_ENTITIES)}.")]
 
@@ -95,13 +102,7 @@ def plan(
 @app.command()
 def sync(
     entity: Entity = "clients",
-    workflows_paused: Annotated[
-        bool,
-        typer.Option(
-            "--workflows-paused",
-            help="Confirm, once for a location, that its published workflows are paused or exclude phorest:backfill.",
-        ),
-    ] = False,
+    workflows_paused: WorkflowsPaused = False,
     adopt_fields: Annotated[
         bool, typer.Option("--adopt-fields", help="Take over custom fields named Phorest … that were not made here.")
     ] = False,
@@ -135,6 +136,27 @@ def sync(
             limit=limit,
             do_import=not no_import,
         )
+    )
+
+
+@app.command()
+def backfill(
+    first: Annotated[str, typer.Option("--from", help="First month of appointments that become events, as 2025-01.")],
+    last: Annotated[
+        str | None, typer.Option("--to", help="Last such month; without it, as far ahead as scheduled runs look.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Import, and show how much would be written; write nothing to GHL.")
+    ] = False,
+    workflows_paused: WorkflowsPaused = False,
+    as_json: Json = False,
+) -> None:
+    """First load: import everything, then write contacts, the events of the named months, and notes. Killed, it goes on."""
+    from phorest_ghl.commands.backfill import backfill as command  # noqa: PLC0415 - commands load only what they need
+
+    out = Out(as_json=as_json)
+    _leave(
+        lambda: command(_settings(), out, first=first, last=last, dry_run=dry_run, workflows_paused=workflows_paused)
     )
 
 

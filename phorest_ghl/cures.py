@@ -15,9 +15,11 @@ from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.phorest.branches import UnknownBranch, UnknownZone
 from phorest_ghl.phorest.exports import ExportFailed
 from phorest_ghl.phorest.pages import MalformedPage
+from phorest_ghl.phorest.scopes import UnknownMonth
 from phorest_ghl.settings import SettingsError
 from phorest_ghl.sync.clients import NotConfirmed, NotImported
 from phorest_ghl.sync.consent import ConsentNotHonoured
+from phorest_ghl.sync.events.appointments import CalendarNotUsable
 from phorest_ghl.sync.going_live import NotReady
 from phorest_ghl.sync.registry import ForeignField
 
@@ -45,7 +47,9 @@ _API = {
     Category.PROTOCOL: Cure.REPEAT,
 }
 _OURS: dict[type[Exception], Cure] = {
-    **dict.fromkeys((SettingsError, DatabaseUrlError, KeyMismatch, UnknownBranch), Cure.SETUP),
+    **dict.fromkeys(
+        (SettingsError, DatabaseUrlError, KeyMismatch, UnknownBranch, UnknownMonth, CalendarNotUsable), Cure.SETUP
+    ),
     **dict.fromkeys((NotConfirmed, NotImported, NotReady, ConsentNotHonoured, ForeignField, UnknownZone), Cure.PERSON),
     **dict.fromkeys((MalformedPage, ExportFailed, LocationBusy), Cure.REPEAT),
     **dict.fromkeys((DatabaseUnreachable, BudgetUnavailableError, OperationalError), Cure.RETURN),

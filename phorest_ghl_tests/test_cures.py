@@ -12,7 +12,9 @@ from phorest_ghl.http.budget_postgres import BudgetUnavailableError
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.phorest.branches import UnknownBranch, UnknownZone
 from phorest_ghl.phorest.exports import ExportFailed
+from phorest_ghl.phorest.scopes import UnknownMonth
 from phorest_ghl.settings import SettingsError
+from phorest_ghl.sync.events.appointments import CalendarNotUsable
 
 
 def refused(category: Category) -> ApiError:
@@ -24,6 +26,8 @@ def refused(category: Category) -> ApiError:
     [
         (SettingsError("SALON is not usable."), Exit.WRONG_USE, False),
         (UnknownBranch("PHOREST_BRANCH_ID names X."), Exit.WRONG_USE, False),
+        (UnknownMonth("2025-13 is no month."), Exit.WRONG_USE, False),
+        (CalendarNotUsable("There is no calendar."), Exit.WRONG_USE, False),
         (UnknownZone("Branch X has no zone."), Exit.NEEDS_A_PERSON, False),
         (ExportFailed("The export was not ready."), Exit.NEEDS_A_PERSON, True),
         (LocationBusy("Somebody is at work."), Exit.NEEDS_A_PERSON, True),

@@ -120,6 +120,17 @@ class Importer:
         """Import the walk-in placeholder and mark it; its id, or None for a business without one (404)."""
         return mark_walk_in(self._engine, self._client, self._writer(CLIENTS), batch_id=self._batch_id)
 
+    def one_client(self, client_id: str) -> bool:
+        """Import one client as it is now; whether Phorest has it and it could be kept. No cursor moves. Raises ApiError."""
+        try:
+            page = self._client.client(client_id)
+        except ApiError as error:
+            if error.category is Category.GONE:
+                return False
+            raise
+        question = ListQuestion(spec=CLIENTS, scope=BUSINESS, params={}, lower=None, derived_from=lambda _: {})
+        return bool(self._reader.write(question, self._writer(CLIENTS), page).ids)
+
     def clients(self, *, full: bool = False) -> dict[str, ImportResult]:
         """What the clients cron brings: branches, categories, clients, the walk-in placeholder, and the staff.
 

@@ -13,6 +13,10 @@ LOOK_AHEAD = timedelta(days=120)
 """How far the ten-minute import of appointments looks at least (facts/phorest-api §9): whole months are read."""
 
 
+class UnknownMonth(ValueError):
+    """A person named a month that is none, or none that can be read."""
+
+
 @dataclass(frozen=True, order=True)
 class Month:
     """A calendar month: never longer than the 31 days that Phorest allows a window to have (facts/phorest-api §7.5.1)."""
@@ -48,6 +52,17 @@ class Month:
         return f"{self.year:04}-{self.number:02}"
 
 
+def named_month(key: str) -> Month:
+    """The month that a person wrote, as `2025-03`. Raises UnknownMonth."""
+    try:
+        month = Month.parse(key)
+    except ValueError:
+        month = None
+    if month is None or len(key) != len("2025-03") or month < EARLIEST:
+        raise UnknownMonth(f"{key!r} is no month to begin or end with: write it as 2025-01, {EARLIEST} or later.")
+    return month
+
+
 def months(first: date, last: date) -> Iterator[Month]:
     """The months from the one that `first` is in to the one that `last` is in, without gap or overlap."""
     month = Month.of(first)
@@ -59,6 +74,10 @@ def months(first: date, last: date) -> Iterator[Month]:
 def months_around(today: date, back: timedelta = LOOK_BACK, ahead: timedelta = LOOK_AHEAD) -> tuple[Month, ...]:
     """The months that the frequent import reads: so far back and ahead, and never less than what is always looked at."""
     return tuple(months(today - max(back, LOOK_BACK), today + max(ahead, LOOK_AHEAD)))
+
+
+EARLIEST = Month(2000, 1)
+"""Nobody has a diary in Phorest from before."""
 
 
 @dataclass(frozen=True)

@@ -163,13 +163,7 @@ class ClientsSync:
         """
         if not isinstance(self._client, GhlClient):
             raise TypeError("to apply takes a client with write verbs")
-        if prepared.location.workflows_confirmed_at is None:
-            raise NotConfirmed(
-                f"Location {self._client.location_id} was never written to, and it is not confirmed that its workflows will "
-                "leave the new contacts alone. In GHL, pause every published workflow that starts on a new contact, a tag, "
-                "a changed field, DND or a note, or let it exclude contacts tagged phorest:backfill. Then run "
-                "`phorest-ghl sync clients --workflows-paused` once."
-            )
+        require_confirmed(self._client.location_id, prepared.location)
         client = self._client
         entity = ENTITY if self._part is None else self._part.entity
         run = summary.Run(replace(self._ledger, entity_type=entity), started_at=started_at, job_id=job_id)
@@ -314,6 +308,17 @@ class ClientsSync:
         names: Names = load_names(connection)
         clients = load_clients(connection)
         return people(clients, names.countries, names.staff_at, junk_above=self._rules.junk_above)
+
+
+def require_confirmed(location_id: str, location: LocationState | None) -> None:
+    """Raises NotConfirmed for a location of which nobody has said that its workflows leave our contacts alone (S1)."""
+    if location is None or location.workflows_confirmed_at is None:
+        raise NotConfirmed(
+            f"Location {location_id} was never written to, and it is not confirmed that its workflows will "
+            "leave the new contacts alone. In GHL, pause every published workflow that starts on a new contact, a tag, "
+            "a changed field, DND or a note, or let it exclude contacts tagged phorest:backfill. Then run "
+            "`phorest-ghl sync clients --workflows-paused` once."
+        )
 
 
 def usable_addresses(connection: Connection, rules: Rules) -> set[str]:

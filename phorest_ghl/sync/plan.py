@@ -221,6 +221,19 @@ class Plan:
             to_guard=tuple(ghl_id for ghl_id in self.to_guard if ghl_id in written),
         )
 
+    def about(self, phorest_id: str) -> "Plan":
+        """The same plan with the one change, or the one outcome, that a client has part in, and with nobody else as an item."""
+        kept = tuple(change for change in self.changes if phorest_id in change.item_ids)
+        settled = {item: outcome for item, outcome in self.settled.items() if item == phorest_id}
+        written = {change.ghl_id for change in kept}
+        return replace(
+            self,
+            changes=kept,
+            settled=settled,
+            total=len(settled) + sum(len(change.item_ids) for change in kept),
+            to_guard=tuple(ghl_id for ghl_id in self.to_guard if ghl_id in written),
+        )
+
     def consent_changes(self) -> dict[str, int]:
         """Channels that the plan closes, by what it does to their contact, and those that it opens."""
         found = Counter[str]()

@@ -193,3 +193,29 @@ def test_the_clients_job_imports_before_it_syncs(definitions: dg.Definitions) ->
 def test_the_appointments_job_imports_before_it_syncs(definitions: dg.Definitions) -> None:
     job = definitions.resolve_job_def("appointments")
     assert [node.name for node in job.nodes_in_topological_order] == ["phorest__appointments", "ghl__appointments"]
+
+
+def test_the_full_job_is_of_every_asset_there_is_and_imports_before_it_syncs(definitions: dg.Definitions) -> None:
+    nodes = [node.name for node in definitions.resolve_job_def("full").nodes_in_topological_order]
+    assert set(nodes) == {"__".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
+    for first, then in (("phorest__appointments", "ghl__contacts"), ("ghl__contacts", "ghl__appointments")):
+        assert nodes.index(first) < nodes.index(then)
+
+
+@pytest.mark.parametrize(
+    ("job", "step", "said"),
+    [
+        ("backfill", "load_everything", {"from_month": None, "to_month": None, "dry_run": True}),
+        ("single_client", "sync_one_client", {"client_id": ..., "dry_run": False}),
+        ("clients", "ghl__contacts", {"dry_run": False, "limit": None}),
+    ],
+)
+def test_what_is_launched_by_hand_has_a_config_that_is_described_and_has_safe_defaults(
+    definitions: dg.Definitions, job: str, step: str, said: dict[str, object]
+) -> None:
+    schema = definitions.resolve_job_def(job).run_config_schema.config_type.fields["ops"].config_type.fields[step]
+    fields = schema.config_type.fields["config"].config_type.fields
+    assert all(field.description for field in fields.values())
+    found = {name: field.default_value if field.default_provided else None for name, field in fields.items()}
+    required = {name for name, field in fields.items() if field.is_required}
+    assert {name: ... if name in required else value for name, value in found.items()} == said

@@ -14,6 +14,7 @@ from multiprocessing.process import BaseProcess
 import structlog
 
 from phorest_ghl.assembly import open_runtime
+from phorest_ghl.first_load import FirstLoad, NamedMonths
 from phorest_ghl.phorest.importer import Importer
 from phorest_ghl.settings import load_settings
 from phorest_ghl.sync import mirror
@@ -21,6 +22,7 @@ from phorest_ghl.sync.clients import new_batch_id
 from phorest_ghl.sync.going_live import go_live
 from phorest_ghl.sync.guard import guard
 from phorest_ghl.sync.journal import Ledger
+from phorest_ghl_tests.phorest.salon import SWIFT
 from phorest_ghl_tests.sync.rig import LAG_S, RETRY
 
 _forks = multiprocessing.get_context("forkserver")
@@ -43,6 +45,10 @@ def live(environ: dict[str, str], jobs: tuple[str, ...]) -> None:
             notes = runtime.check_ins_sync(batch_id=new_batch_id(), writing=True, lag_s=LAG_S)
             ready = notes.prepare()
             notes.apply(notes.plan(ready), ready, started_at=datetime.now(UTC))
+        if "first load" in jobs:
+            load = FirstLoad(runtime, NamedMonths.parse("2025-02"), lag_s=LAG_S, pace=SWIFT)
+            load.bring()
+            load.carry_out()
         if "guard" in jobs:
             ghl = runtime.ghl()
             with runtime.engine.connect() as connection:

@@ -5,7 +5,7 @@ Belongs here: the order of these steps and what stops a run before it starts. Do
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection, Engine, text
 
@@ -95,7 +95,8 @@ class AppointmentsSync:
         with self._engine.connect() as connection:
             known = event_mirror.was_read_back(connection, state.location_id)
         if not known:
-            first, last = self._window(clock.now())
+            scheduled, named = self._rules.scheduled(clock.now()), self._rules.window(clock.now())
+            first, last = min(scheduled[0], named[0]), max(scheduled[1], named[1])
             event_mirror.read_back(self._engine, self._client, self._rules.all_calendars, first, last)
         opt_outs.poll(
             self._engine,
@@ -187,7 +188,7 @@ class AppointmentsSync:
     def _plan(self, connection: Connection, prepared: PreparedEvents) -> EventPlan:
         location_id, now = self._client.location_id, prepared.clock.now()
         names = load_names(connection)
-        first, last = (moment.date() for moment in self._window(now))
+        first, last = (moment.date() for moment in self._rules.window(now))
         held = HeldEvents(
             mirror=event_mirror.load(connection, location_id),
             mappings=self._ledger.mappings(connection),
@@ -199,9 +200,6 @@ class AppointmentsSync:
         projector = EventProjector(self._keyring, self._rules, prepared.team, now, names.zones, names.staff)
         planner = EventPlanner(held, projector, load_contacts(connection, location_id), self._keyring)
         return planner.plan(load_appointments(connection, location_id, first, last))
-
-    def _window(self, now: datetime) -> tuple[datetime, datetime]:
-        return now - timedelta(days=self._rules.days_back), now + timedelta(days=self._rules.days_ahead)
 
     def _team(self) -> Team:
         """The calendars' teams. Raises CalendarNotUsable where a calendar that is set is not there, or none is set."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 
 from phorest_ghl.sync.contact_hours import ContactHours
 
@@ -17,6 +18,7 @@ class EventRules:
         users: GHL user by Phorest staff id, as a person has reviewed them.
         days_back: scheduled runs create events from so many days ago.
         days_ahead: and up to so many days ahead.
+        days: the first and last day that a backfill names for itself, in place of these two.
         announcing: calendars whose clients GHL, and not Phorest, writes to (safety S2).
         times_confirmed: a person has compared a summer appointment with the salon's screen (safety S5).
         hours: when people may be written to.
@@ -29,10 +31,22 @@ class EventRules:
     users: Mapping[str, str] = field(default_factory=dict[str, str])
     days_back: int = 60
     days_ahead: int = 120
+    days: tuple[date, date] | None = None
     announcing: frozenset[str] = frozenset()
     times_confirmed: bool = False
     hours: ContactHours = field(default_factory=ContactHours)
     unnamed: frozenset[str] = frozenset()
+
+    def scheduled(self, now: datetime) -> tuple[datetime, datetime]:
+        """From when to when scheduled runs create events."""
+        return now - timedelta(days=self.days_back), now + timedelta(days=self.days_ahead)
+
+    def window(self, now: datetime) -> tuple[datetime, datetime]:
+        """From when to when this run creates events; of a backfill's days, the midnights with which they begin."""
+        if self.days is None:
+            return self.scheduled(now)
+        first, last = self.days
+        return datetime.combine(first, time(), UTC), datetime.combine(last, time(), UTC)
 
     def calendar_of(self, branch_id: str) -> str | None:
         """The calendar that a branch's events are in."""
