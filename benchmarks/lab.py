@@ -86,7 +86,10 @@ class Lab:
         number = int((self._server.home / "data" / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
         server = psutil.Process(number)
         try:
-            own = [process.cpu_times() for process in (server, *server.children(recursive=True))]
+            own = [server.cpu_times()]
+            for backend in server.children(recursive=True):
+                with contextlib.suppress(psutil.NoSuchProcess):  # it has ended meanwhile, and is read below
+                    own.append(backend.cpu_times())
             ended = server.cpu_times()
         except psutil.Error:
             raise BenchError("The database server of the benchmark has ended while it was measured.") from None

@@ -22,6 +22,7 @@ MODULES = MappingProxyType(
         "shared-budget": "benchmarks.shared_budget",
         "unchanged": "benchmarks.unchanged",
         "first-load": "benchmarks.first_load",
+        "tick": "benchmarks.tick",
     }
 )
 """The benchmarks there are, by name; imported when asked for, since they bring what the product does not need."""

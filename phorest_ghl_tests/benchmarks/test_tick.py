@@ -1,0 +1,28 @@
+"""`bench tick` at a tiny size: each tick is held to what the sandbox has counted, and a newcomer is not passed over."""
+
+import pytest
+
+from benchmarks import tick
+from benchmarks.report import Options
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_tick_asks_for_what_changed_and_nothing_else() -> None:
+    said: list[str] = []
+    report = tick.run(Options(clients=300, rounds=1), said.append)
+    calm, changes, others = (report.figures[name] for name in ("nothing changed", "changes", "other contacts"))
+    assert int(calm["events"]) > 0
+    assert calm["event_requests"] == 0
+    drawn = [int(changes[name]) for name in ("new", "moved", "status", "cancelled")]
+    assert all(drawn)
+    assert changes["event_requests"] == sum(drawn)
+    assert others["event_requests"] == 2 * int(others["given"])
+    for case in (calm, changes, others):
+        assert (case["contact_creates"], case["other_writes"], case["client_reads"]) == (0, 0, 0)
+        assert int(case["ghl_reads"]) <= tick.READS
+        assert int(case["requests"]) <= int(case["bound"])
+    newcomers = report.figures["newcomers"]
+    made = newcomers["contact_creates"] == newcomers["event_requests"] == newcomers["newcomers"]
+    assert made or not report.holds, "a newcomer without an event is no tick that holds"
+    assert len(said) == 6
