@@ -42,6 +42,7 @@ READS = 3
 _CLIENTS = 15_000
 _ROUNDS = 3
 _MONTHS_BACK = 11  # with the four ahead: 12,900 rows at 15,000 clients, of which events are made
+_BACK = timedelta(days=365)  # the window of scheduled runs, so that all of these rows are looked at
 _EACH = 10  # of each kind of change
 _RATE_WINDOW_S = 0.1  # GHL's window of 10 s, shrunk: nothing here is about pace
 _EVENING = datetime(2026, 3, 10, 20, 30, tzinfo=UTC)
@@ -110,7 +111,7 @@ def run(options: Options, say: Say) -> Report:
             GHL_RATE_LIMIT="1000",
             GHL_RATE_WINDOW_S=str(_RATE_WINDOW_S),
             GHL_DAILY_LIMIT="1000000",
-            APPOINTMENT_DAYS_BACK="365",
+            APPOINTMENT_DAYS_BACK=str(_BACK.days),
         )
         with open_runtime(settings) as runtime:
             _bring(runtime, say)
@@ -122,7 +123,7 @@ def _bring(runtime: Runtime, say: Say) -> None:
     """Import the salon, and sync its clients and all of its diary."""
     importer = runtime.importer("bench-first")
     today = _EVENING.date()
-    everything = list(months(today - timedelta(days=365), months_around(today)[-1].last))
+    everything = list(months(today - _BACK, months_around(today)[-1].last))
     complete = importer.clients()["client"].complete
     importer.catalogue()
     if not (complete and all(one.complete for one in importer.appointments(everything, full=True))):
@@ -154,7 +155,7 @@ class _Ticks:
     def __init__(self, lab: Lab, served: SandboxProcess, runtime: Runtime, people: Desk, rounds: int) -> None:
         self._lab, self._served, self._runtime, self._desk = lab, served, runtime, people
         self._rounds = rounds
-        self._windows = len(months_around(_EVENING.date()))
+        self._windows = len(months_around(_EVENING.date(), _BACK))
         self._rng = Random(7)
 
     def report(self, say: Say) -> Report:
@@ -201,7 +202,7 @@ class _Ticks:
         rows = self._standing()
         today = _EVENING.date().isoformat()
         coming = [row for row in rows if row["appointmentDate"] > today and row.get("state") == "BOOKED"]
-        first_month = months_around(_EVENING.date())[0].first.isoformat()
+        first_month = months_around(_EVENING.date(), _BACK)[0].first.isoformat()
         over = [row for row in rows if first_month <= row["appointmentDate"] <= today and row.get("state") == "BOOKED"]
         moved, cancelled = coming[:_EACH], coming[_EACH : 2 * _EACH]
         came = over[:_EACH]
