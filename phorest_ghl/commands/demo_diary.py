@@ -79,7 +79,8 @@ def judge_diary(
 
 
 def _stands(row: Row) -> bool:
-    return row.get("activationState") == "ACTIVE" and not row["deleted"]
+    """Archived is not cancelled, and neither is a row that says nothing of it (safety S4)."""
+    return row.get("activationState") != "CANCELED" and not row["deleted"]
 
 
 def _start_ms(row: Row, zones: Mapping[str, ZoneInfo]) -> int:

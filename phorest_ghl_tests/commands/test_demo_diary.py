@@ -40,6 +40,11 @@ def test_an_appointment_with_its_event_at_the_branch_s_local_time_is_well() -> N
     assert found.holds
 
 
+@pytest.mark.parametrize("state", ["ARCHIVED", None])
+def test_s4_an_archived_appointment_and_one_without_a_state_stand(state: str | None) -> None:
+    assert judged([appointment(activationState=state)], [event()]).holds
+
+
 @pytest.mark.parametrize(
     ("appointments", "events", "missing", "extra"),
     [
