@@ -53,9 +53,10 @@ class NamedMonths:
             raise UnknownMonth(f"{self.first} is further ahead than {last}, up to which events are created.")
         return self.first.first, last
 
-    def to_read(self, today: date, ahead: int) -> tuple[Month, ...]:
+    def to_read(self, today: date, back: int, ahead: int) -> tuple[Month, ...]:
         """The months to import: those named, and those that scheduled runs read, without which visits are not counted."""
-        return tuple(sorted({*months(*self.days(today, ahead)), *months_around(today)}))
+        scheduled = months_around(today, timedelta(days=back), timedelta(days=ahead))
+        return tuple(sorted({*months(*self.days(today, ahead)), *scheduled}))
 
 
 @dataclass
@@ -128,8 +129,8 @@ class FirstLoad:
         self._lag_s = lag_s
         self._pace = pace
         self._today = runtime.phorest().now().date()
-        self._ahead = runtime.settings.appointment_days_ahead
-        self._named = named or NamedMonths.scheduled(self._today, runtime.settings.appointment_days_back)
+        self._back, self._ahead = runtime.settings.appointment_days_back, runtime.settings.appointment_days_ahead
+        self._named = named or NamedMonths.scheduled(self._today, self._back)
         self.days = self._named.days(self._today, self._ahead)
 
     def require_confirmed(self) -> None:
@@ -191,7 +192,7 @@ class FirstLoad:
         ]
         found += [
             (f"appointments of {month}", lambda month=month: importer.appointments([month]))
-            for month in self._named.to_read(self._today, self._ahead)
+            for month in self._named.to_read(self._today, self._back, self._ahead)
         ]
         return [*found, ("sales", lambda: [sales.run(importer.branches())])]
 

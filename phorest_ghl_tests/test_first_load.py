@@ -1,11 +1,11 @@
 """The first load: everything arrives, nobody is told, and a second one writes nothing."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from phorest_ghl.first_load import NamedMonths
-from phorest_ghl.phorest.scopes import Month, UnknownMonth
+from phorest_ghl.phorest.scopes import Month, UnknownMonth, months_around
 from phorest_ghl.sync.clients import NotConfirmed
 from phorest_ghl_tests.first_loads import FIRST, unloaded
 from phorest_ghl_tests.support.databases import Database
@@ -93,8 +93,11 @@ def test_the_months_that_are_named_bound_the_events_and_the_scheduled_ones_are_r
     assert open_ended.days(today, 120) == (date(2025, 12, 1), date(2026, 7, 8))
     assert closed.days(today, 120) == (date(2025, 1, 1), date(2025, 2, 28))
     scheduled = [Month(2026, number) for number in range(2, 8)]
-    assert [*open_ended.to_read(today, 120)] == [Month(2025, 12), Month(2026, 1), *scheduled]
-    assert [*closed.to_read(today, 120)] == [Month(2025, 1), Month(2025, 2), *scheduled]
+    assert [*open_ended.to_read(today, 35, 120)] == [Month(2025, 12), Month(2026, 1), *scheduled]
+    assert [*closed.to_read(today, 35, 120)] == [Month(2025, 1), Month(2025, 2), *scheduled]
+    assert {*months_around(today, timedelta(days=200))} <= {*closed.to_read(today, 200, 120)}, (
+        "as far as scheduled runs"
+    )
 
 
 @pytest.mark.parametrize(

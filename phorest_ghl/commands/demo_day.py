@@ -9,7 +9,7 @@ it runs, each line once.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ from phorest_ghl.sandbox.server import SandboxProcess
 
 BEGINS = time(7)
 HOURS = 27
-"""From seven in the morning to ten the next, after the clients' run of that hour and before whatever came later."""
+"""From seven in the morning to ten the next: what has to wait for the morning (safety S5) has come by then."""
 _OPEN = range(9, 18)  # hours of the first day in which something happens
 _AN_HOUR = 4
 _HAPPENS = (
@@ -84,13 +84,13 @@ class DemoDay:
         made = 0
         end = now + timedelta(hours=HOURS)
         while now < end:
-            hours = 1
-            if now.hour in _OPEN and now.date() == self._first:
+            hours, local = 1, now.astimezone(self._zone)
+            if local.hour in _OPEN and local.date() == self._first:
                 wish = {"count": _AN_HOUR, "step_s": 3600 / _AN_HOUR, "kinds": _HAPPENS}
                 events = self._sandbox.control("POST", "/live", wish)["events"]
                 happened.update(event["kind"] for event in events)
                 touched |= {event["client"] for event in events if "client" in event}
-                self._out.say(f"{now:%H:%M}  {', '.join(event['kind'] for event in events)}")
+                self._out.say(f"{local:%H:%M}  {', '.join(event['kind'] for event in events)}")
             else:
                 hours = 2 if end - now >= timedelta(hours=2) else 1
                 self._sandbox.control("POST", "/clock", {"advance_s": 3600 * hours})
@@ -104,7 +104,7 @@ class DemoDay:
         self._first = (now + timedelta(days=1)).date()
         morning = datetime.combine(self._first, BEGINS, self._zone)
         self._sandbox.control("POST", "/clock", {"set": morning.isoformat()})
-        return morning
+        return morning.astimezone(UTC)  # hours are counted as they pass, also in a night in which the clocks change
 
     def _told(self) -> list[Row]:
         return [row for row in self._sandbox.truth("automations") if row["trigger"] == "appointment" and row["sent"]]
@@ -121,7 +121,7 @@ class DemoDay:
             truth["phorest/clients"],
             truth["ghl/contacts"],
             truth["phorest/branches"],
-            now.date(),
+            now.astimezone(self._zone).date(),
         )
         # Whom a message may reach: the contacts of clients to whom something happened today.
         contacts = holders(

@@ -60,9 +60,12 @@ class DagsterRuns:
     def _ask(self, asked: Mapping[str, str], doing: str) -> list[dict[str, Any]]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(orjson.dumps(asked) + b"\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
+        try:
+            self._process.stdin.write(orjson.dumps(asked) + b"\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:  # it has ended; its log says why
+            answer = b""
         runs: list[dict[str, Any]] = orjson.loads(answer) if answer else []
         if not answer or not all(run["success"] for run in runs):
             raise DemoFailed(f"Dagster failed at {doing}; {self._log} says why.")

@@ -37,6 +37,17 @@ class CronRun:
     skipped: str | None = None
 
 
+def due(after: datetime, until: datetime, zone: str) -> list[tuple[datetime, str]]:
+    """The lines of the table that are due after one instant and up to another, each once, at its first tick, in their order."""
+    found: list[tuple[datetime, str]] = []
+    for entry in CRON_TABLE:
+        # The iterator begins with its start where that is a tick.
+        tick = next(tick for tick in cron_string_iterator(after.timestamp(), entry.cron, zone) if tick > after)
+        if tick <= until:
+            found.append((tick, entry.name))
+    return sorted(found)
+
+
 class CronRunner:
     """Evaluates the schedules of one code location and runs their jobs."""
 
@@ -51,15 +62,7 @@ class CronRunner:
 
     def ticks(self, after: datetime, until: datetime) -> list[CronRun]:
         """Run what is due after one instant and up to another, in the order of the ticks."""
-        return [run for tick, name in sorted(self._due(after, until)) for run in self._tick(name, tick)]
-
-    def _due(self, after: datetime, until: datetime) -> Iterator[tuple[datetime, str]]:
-        for entry in CRON_TABLE:
-            for tick in cron_string_iterator(after.timestamp(), entry.cron, self._zone):
-                if tick > after:
-                    if tick <= until:
-                        yield tick, entry.name
-                    break
+        return [run for tick, name in due(after, until, self._zone) for run in self._tick(name, tick)]
 
     def _tick(self, name: str, tick: datetime) -> Iterator[CronRun]:
         schedule = self._definitions.resolve_schedule_def(f"{name}_schedule")
