@@ -57,11 +57,12 @@ def peak(database: Database, clients: int) -> int:
         tracemalloc.stop()
 
 
-def test_peak_memory_is_the_same_for_four_times_as_many_clients(database: Database) -> None:
+def test_peak_memory_is_the_same_for_six_times_as_many_clients(database: Database) -> None:
     load(database, 400)  # what is made once and kept: compiled statements, models
-    small, large = peak(database, 8_000), peak(database, 32_000)  # both more than the pages that may wait
-    # pydantic keeps a bounded cache of short texts, about 1 MB when full; 24,000 ids alone would be 3 MB.
-    assert large < small + 1_500_000, f"{small:,} bytes for 8,000 clients, {large:,} for 32,000"
+    small, large = peak(database, 8_000), peak(database, 48_000)  # both more than the pages that may wait
+    # pydantic keeps a bounded cache of short texts, about 1 MB when full, and how many pages wait at once is the
+    # machine's affair; 40,000 ids alone would be 3.1 MB, and a row of each many times that.
+    assert large < small + 2_500_000, f"{small:,} bytes for 8,000 clients, {large:,} for 48,000"
 
 
 def test_importing_what_is_unchanged_writes_no_row(database: Database) -> None:
