@@ -133,7 +133,9 @@ def test_s22_notes_stop_when_less_than_a_quarter_of_the_day_s_quota_is_left(
     came = salon.visits()
     salon.load()
     with salon.rig.engine.begin() as connection:  # a day in which four of five are used
-        connection.exec_driver_sql("update api_budget set state = jsonb_set(state, '{used}', '800') where key like 'ghl:%%'")
+        connection.exec_driver_sql(
+            "update api_budget set state = jsonb_set(state, '{used}', '800') where key like 'ghl:%%'"
+        )
     with opened(salon.sandbox, database.url, GHL_DAILY_LIMIT="1000") as tight:
         result = NotesRig(tight).apply()
     assert result.reasons["deferred"] == {"GHL's daily quota": 1}
