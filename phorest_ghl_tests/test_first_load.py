@@ -19,13 +19,14 @@ def test_s2_a_first_load_of_13_months_brings_everything_and_texts_nobody_and_a_s
         visits = loads.visit_yesterday()
         loads.rig.confirm()
         result = loads.run()
-        assert list(result.entities) == ["clients", "appointments", "check-ins"]
+        assert list(result.entities) == ["clients", "staff", "appointments", "check-ins"]
         assert not result.needs_a_person
         loads.check_all_arrived(visits)
         assert loads.rig.count("phorest_purchases") > 0
-        created = {name: one.changes["create"] for name, one in result.entities.items()}
+        created = {name: sum(one.changes.values()) for name, one in result.entities.items()}
         assert created == {
-            "clients": len(loads.rig.contacts()),
+            "clients": len(loads.contacts()),
+            "staff": len(loads.staff()),
             "appointments": len(loads.events()),
             "check-ins": len(loads.noted()),
         }
@@ -37,7 +38,7 @@ def test_s2_a_first_load_of_13_months_brings_everything_and_texts_nobody_and_a_s
         steps = list(dict.fromkeys(told.step for told in loads.told))
         assert steps[0] == "Importing clients"
         assert f"Importing appointments of {FIRST}" in steps
-        assert steps[-3:] == ["Writing clients", "Writing appointments", "Writing check-ins"]
+        assert steps[-4:] == ["Writing clients", "Writing staff", "Writing appointments", "Writing check-ins"]
         written = [told.written for told in loads.told]
         assert written == sorted(written)
         assert all(told.done <= told.known and told.written <= told.to_write for told in loads.told)
