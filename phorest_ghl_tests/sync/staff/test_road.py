@@ -9,7 +9,7 @@ from phorest_ghl.sync.plan import NO_CONTACT_POINT
 from phorest_ghl.sync.staff.members import LEFT, NOBODY
 from phorest_ghl.sync.staff.planner import CLIENT_NOW, TAKEN
 from phorest_ghl_tests.support.databases import Database
-from phorest_ghl_tests.sync.rig import installation
+from phorest_ghl_tests.sync.rig import RETRY, installation
 from phorest_ghl_tests.sync.staff.team import StaffRig, employed
 
 pytestmark = pytest.mark.road
@@ -95,7 +95,9 @@ def test_s1_in_a_quiet_location_a_present_contact_is_guarded_before_its_tags_and
         with salon.rig.engine.begin() as connection:
             connection.exec_driver_sql("update ghl_locations set mirrored_at = null")
         salon.sandbox.control("POST", "/clock", {"advance_s": 2})
-        salon.rig.fault("500", "POST /contacts/bulk/tags/update/{type}", rate=1.0)
+        salon.rig.fault(
+            "500", "POST /contacts/bulk/tags/update/{type}", count=RETRY.attempts
+        )  # the guard tag's call alone
         salon.apply()
         assert salon.contacts_of(row["staffId"]) == []
         salon.rig.calm()
