@@ -85,6 +85,10 @@ class StaffRig:
         runs = self.sandbox.truth("automations")
         return [run for run in runs if run["contact"] == contact_id and not run["filtered"]]
 
+    def waiting(self) -> list[Row]:
+        """What is open of the staff's, and why."""
+        return self.rig.rows("select cause, reason from work_items where state = 'open' and entity_type = 'staff'")
+
     def findings(self) -> set[str]:
         """Kinds of what a person should see of the staff now."""
         rows = self.rig.rows("select kind from audit_findings where entity_type = 'staff' and resolved_at is null")

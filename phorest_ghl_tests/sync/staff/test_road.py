@@ -113,6 +113,18 @@ def test_s15_a_create_whose_answer_was_lost_is_found_by_the_next_run_though_its_
 ) -> None:
     with employed(database.url) as salon:
         first, second, *_ = salon.alone()
+        salon.edit(first["staffId"], archived=True)
+        salon.rig.fault("502", CREATE, rate=1.0)  # nothing is made
+        assert salon.run().outcomes["failed"] > 0
+        salon.rig.calm()
+        salon.edit(second["staffId"], archived=True)
+        assert salon.run().outcomes["failed"] == 0
+        assert salon.contacts_of(second["staffId"]) == []
+        salon.apply()
+        assert salon.waiting() == []
+
+        for row in (first, second):
+            salon.edit(row["staffId"], archived=False)
         salon.rig.fault("502", CREATE, rate=1.0, after_commit=True)
         failed = salon.run().outcomes["failed"]
         assert failed >= 2
@@ -126,7 +138,7 @@ def test_s15_a_create_whose_answer_was_lost_is_found_by_the_next_run_though_its_
         assert salon.contact_of(first["staffId"])["email"] == f"new.{first['email']}"
         assert "role:staff" not in salon.contact_of(second["staffId"])["tags"]
         assert salon.rig.rows("select 1 as one from sync_intents where state in ('planned', 'sent', 'unknown')") == []
-        assert salon.rig.rows("select 1 as one from work_items where state = 'open' and entity_type = 'staff'") == []
+        assert salon.waiting() == []
 
 
 @pytest.mark.parametrize("refuses", [True, False])
