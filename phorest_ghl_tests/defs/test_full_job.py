@@ -18,7 +18,7 @@ def test_a_run_of_everything_brings_every_entity_and_a_second_one_writes_nothing
         first = job.execute_in_process(instance=instance, raise_on_error=False)
         assert first.success
         made = {event.asset_key for event in first.get_asset_materialization_events()}
-        assert made == {key for key in job.asset_layer.executable_asset_keys}
+        assert made == set(job.asset_layer.executable_asset_keys)
         held = loads.rig.contacts(), loads.events(), loads.noted()
         assert all(held[:2])
         assert visits <= set(held[2])
