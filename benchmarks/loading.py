@@ -34,6 +34,11 @@ class Backfill:
         self._process = process
         self._complaints = complaints
 
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
     def wait(self, *, until: Callable[[], bool] = lambda: False, look_s: float = _LOOK_S) -> None:
         """Return when it has ended, or when `until` says so.
 
