@@ -182,7 +182,13 @@ class Runtime:
         return keyring(self.settings)
 
     def clients_sync(
-        self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S, part: Part | None = None
+        self,
+        *,
+        batch_id: str,
+        writing: bool,
+        lag_s: float = SEARCH_LAG_S,
+        part: Part | None = None,
+        polls_after: bool = True,
     ) -> ClientsSync:
         """A run of clients, or of a part of their contacts, for the location; only a `writing` one can apply.
 
@@ -190,7 +196,14 @@ class Runtime:
         """
         client = self.ghl() if writing else self.ghl_reader()
         return ClientsSync(
-            self.engine, client, self.keyring(), batch_id=batch_id, rules=rules(self.settings), lag_s=lag_s, part=part
+            self.engine,
+            client,
+            self.keyring(),
+            batch_id=batch_id,
+            rules=rules(self.settings),
+            lag_s=lag_s,
+            part=part,
+            polls_after=polls_after,
         )
 
     def check_ins_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> CheckInsSync:

@@ -70,7 +70,8 @@ class Prepared:
 class ClientsSync:
     """One run for one location. A reader is enough to plan; to apply takes a client with write verbs.
 
-    With a `part` it is a run of that part of the contacts alone, summed up as an entity of its own.
+    With a `part` it is a run of that part of the contacts alone, summed up as an entity of its own. One that does not poll
+    after many changes leaves it to the next run to be told, page by page, of the blocks that it has set itself.
     """
 
     def __init__(
@@ -83,9 +84,11 @@ class ClientsSync:
         rules: Rules = Rules(),  # noqa: B008 - frozen
         lag_s: float = SEARCH_LAG_S,
         part: Part | None = None,
+        polls_after: bool = True,
     ) -> None:
         self._engine = engine
         self._part = part
+        self._polls_after = polls_after
         self._client = client
         self._keyring = keyring
         self._rules = rules
@@ -187,7 +190,7 @@ class ClientsSync:
             in_transaction(self._engine, lambda connection: self._keep_step(connection, plan))
         stopped = applier.apply(plan, tally).stopped
         since = prepared.location.polled_at
-        if stopped is None and since is not None and len(plan.changes) >= PAGE_LIMIT:
+        if self._polls_after and stopped is None and since is not None and len(plan.changes) >= PAGE_LIMIT:
             # A poll names the blocks that we have set too: after a load that is many pages, so they are read now.
             self._poll(self._client.location(), since)
         return stopped

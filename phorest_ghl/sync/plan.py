@@ -47,7 +47,7 @@ class Action(StrEnum):
     """Map further members of a household to its contact; nothing is written in GHL."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FieldDiff:
     """One field: what GHL holds, what it should hold, and the rule that says so. Values are personal."""
 
@@ -58,7 +58,7 @@ class FieldDiff:
     rule: Rule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedChange:
     """One contact's change.
 
