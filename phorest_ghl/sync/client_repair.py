@@ -46,9 +46,8 @@ MORNING = "its client's contact waits for the morning"
 PERSON = "its client waits for a person"
 TOO_MANY = f"more than {AT_ONCE} clients are new at once; the next runs bring them"
 BUSY = "another run is bringing its client"
-AGAIN = "its client could not be brought; a later run tries again"
-GIVEN_UP = f"its client could not be brought in {TRIES} tries; `phorest-ghl repair` tries at once"
 UNKNOWN = "Phorest has no such client, or none that can be kept"
+NOT_COME_TO = "the run stopped asking Phorest before"
 UNWRITTEN = "the contact could not be made or taken over; sync_logs says why"
 
 
@@ -148,7 +147,7 @@ class ClientRepair:
         """Clients that could not be brought a moment ago, or too often."""
         rows = connection.execute(
             text("""
-                select distinct on (phorest_id) phorest_id, state, next_try_at from work_items
+                select distinct on (phorest_id) phorest_id, state, reason, next_try_at from work_items
                 where location_id = :location_id and entity_type = :entity_type and cause = :cause
                       and phorest_id = any(:ids) and state in ('open', 'given_up') and next_try_at > now()
                 order by phorest_id, state
@@ -161,7 +160,8 @@ class ClientRepair:
             },
         )
         return {
-            row.phorest_id: Deferred(GIVEN_UP if row.state == "given_up" else AGAIN, row.next_try_at) for row in rows
+            row.phorest_id: Deferred((given_up if row.state == "given_up" else again)(row.reason), row.next_try_at)
+            for row in rows
         }
 
     def _mapped(self, phorest_ids: Collection[str]) -> set[str]:
@@ -221,10 +221,10 @@ class ClientRepair:
         judged = self._judged(prepared, set(without.values()), by_hand=True) if without else {}
         reasons = dict(failed) | {key: UNWRITTEN for key, end in without.items() if end not in judged}
         tried = {key: reason for key, reason in reasons.items() if reason not in _EVERYBODYS}
-        given_up = in_transaction(self._engine, lambda connection: self._noted(connection, wanted, tried))
+        over = in_transaction(self._engine, lambda connection: self._noted(connection, wanted, tried))
         left: dict[str, Outcome] = {key: judged[end] for key, end in without.items() if end in judged}
-        left |= {key: Deferred(GIVEN_UP if key in given_up else AGAIN) for key in reasons}
-        left |= {key: Deferred(AGAIN) for key in wanted if key not in ends and key not in failed}
+        left |= {key: Deferred((given_up if key in over else again)(why)) for key, why in reasons.items()}
+        left |= {key: Deferred(again(NOT_COME_TO)) for key in wanted if key not in ends and key not in failed}
         return left
 
     def _noted(self, connection: Connection, wanted: Iterable[str], tried: Mapping[str, str]) -> set[str]:
@@ -258,9 +258,9 @@ class ClientRepair:
             """),
             {**values, "ids": sorted(tried), "tries": TRIES},
         ).all()
-        given_up = {row.phorest_id for row in rows if row.state == "given_up"}
+        stopped = {row.phorest_id for row in rows if row.state == "given_up"}
         for row in rows:
-            if row.phorest_id in given_up:
+            if row.phorest_id in stopped:
                 self._ledger.note_finding(
                     connection,
                     CAUSE,
@@ -268,11 +268,21 @@ class ClientRepair:
                     ghl_id=None,
                     detail={"reason": row.reason, "tries": row.attempts},
                 )
-        return given_up
+        return stopped
 
 
 _EVERYBODYS = frozenset(category.value for category in MEETS_EVERY_CALL)
 """Reasons that say nothing of a client: they would have met every other one too, and count as no try."""
+
+
+def again(reason: str) -> str:
+    """What is said of an appointment whose client could not be brought for this reason."""
+    return f"its client could not be brought ({reason}); a later run tries again"
+
+
+def given_up(reason: str) -> str:
+    """What is said of it when that was tried often enough."""
+    return f"its client could not be brought in {TRIES} tries ({reason}); `phorest-ghl repair` tries at once"
 
 
 def _of_appointment(outcome: Outcome) -> Outcome:

@@ -14,7 +14,7 @@ from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.ghl.calendars import CalendarClient, CalendarReader
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sync import mirror, opt_outs, summary
-from phorest_ghl.sync.client_repair import AGAIN, ClientRepair
+from phorest_ghl.sync.client_repair import UNWRITTEN, ClientRepair, again
 from phorest_ghl.sync.clients import ENTITY as CLIENT
 from phorest_ghl.sync.clients import NotImported, require_confirmed, usable_addresses
 from phorest_ghl.sync.events import mirror as event_mirror
@@ -141,9 +141,9 @@ class AppointmentsSync:
         brought = self._repair.bring(
             prepared.location, prepared.clock.now(), clients, started_at=started_at, job_id=job_id
         )
-        again = self._planned(prepared) if set(clients) - brought.left.keys() else plan
-        left = dict.fromkeys(clients, Deferred(AGAIN)) | dict(brought.left)
-        return _with_reasons(again, left)
+        anew = self._planned(prepared) if set(clients) - brought.left.keys() else plan
+        left = dict.fromkeys(clients, Deferred(again(UNWRITTEN))) | dict(brought.left)
+        return _with_reasons(anew, left)
 
     def _planned(self, prepared: PreparedEvents) -> EventPlan:
         with self._engine.connect() as connection, connection.begin():

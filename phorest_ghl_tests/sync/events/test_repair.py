@@ -9,7 +9,7 @@ import pytest
 
 from phorest_ghl.ghl.fields import GUARD_TAG
 from phorest_ghl.sync import review
-from phorest_ghl.sync.client_repair import AGAIN, GIVEN_UP, MORNING, PERSON, TRIES
+from phorest_ghl.sync.client_repair import MORNING, PERSON, TRIES, UNKNOWN, again, given_up
 from phorest_ghl.sync.decisions import Kind
 from phorest_ghl.sync.plan import ADDRESS_TAKEN
 from phorest_ghl_tests.support.databases import Database
@@ -184,7 +184,7 @@ def test_a_client_whom_phorest_does_not_know_is_tried_three_times_and_given_up_i
     diary.rig.forget_requests()
     diary.load()
     for tries in range(1, TRIES + 1):
-        reason = AGAIN if tries < TRIES else GIVEN_UP
+        reason = again(UNKNOWN) if tries < TRIES else given_up(UNKNOWN)
         assert diary.apply().reasons["deferred"] == {reason: 1}
         assert diary.apply().reasons["deferred"] == {reason: 1}, "a moment later it is let rest"
         assert asked(diary)[FETCH] == tries
