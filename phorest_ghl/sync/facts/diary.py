@@ -41,7 +41,8 @@ DIARY = """
         from phorest_appointments a
         left join who on who.loser = a.client_id
         left join zones on zones.branch_id = a.branch_id
-        where a.client_id is not null and not a.deleted and a.deleted_at is null)
+        where a.client_id is not null and (cast(:only as text[]) is null or a.client_id = any(cast(:only as text[])))
+              and not a.deleted and a.deleted_at is null)
 """
 """The rows, as common table expressions that follow a `with`."""
 
@@ -55,12 +56,14 @@ class Moment:
         names: what ids are called, and the zones of the branches.
         winners: who each merged-away client is now.
         rules: the salon's choices.
+        only: the clients that are asked about, records merged into them included; None for all.
     """
 
     now: datetime
     names: Names
     winners: Mapping[str, str] = field(default_factory=dict[str, str])
     rules: FacetRules = field(default_factory=FacetRules)
+    only: tuple[str, ...] | None = None
 
     def zone(self, branch_id: str | None) -> ZoneInfo:
         """The zone of a branch; UTC where it is not known."""
@@ -73,6 +76,7 @@ class Moment:
         marked = set(folded(self.rules.no_show_names))
         return {
             "now": self.now,
+            "only": None if self.only is None else list(self.only),
             "winners": _json(self.winners),
             "zones": _json(self.names.zones),
             "stylists": _json(stylists),
