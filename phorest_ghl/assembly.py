@@ -47,6 +47,8 @@ from phorest_ghl.sync.notes.road import CheckInsSync
 from phorest_ghl.sync.notes.visits import NoteRules
 from phorest_ghl.sync.parts import Part
 from phorest_ghl.sync.rules import FacetRules, Rules, folded
+from phorest_ghl.sync.staff.humans import PSEUDO
+from phorest_ghl.sync.staff.road import StaffSync
 
 DATABASE = "phorest_ghl"
 DAGSTER_DATABASE = "dagster"
@@ -216,6 +218,18 @@ class Runtime:
         client = kind(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
         chosen = NoteRules(days=self.settings.check_in_days, excluded=excluded_services(self.settings))
         return CheckInsSync(self.engine, client, self.keyring(), batch_id=batch_id, rules=chosen, lag_s=lag_s)
+
+    def staff_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> StaffSync:
+        """A run of the staff's contacts for the location; only a `writing` one can apply. Raises SettingsError."""
+        return StaffSync(
+            self.engine,
+            self.ghl() if writing else self.ghl_reader(),
+            self.keyring(),
+            batch_id=batch_id,
+            rules=rules(self.settings),
+            patterns=(*PSEUDO, *self.settings.pseudo_staff_words),
+            lag_s=lag_s,
+        )
 
     def appointments_sync(
         self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S, days: tuple[date, date] | None = None

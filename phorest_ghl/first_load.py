@@ -1,4 +1,4 @@
-"""The first load: everything imported, then contacts with all their parts, then the events of the named months, then notes.
+"""The first load: everything imported, contacts with all their parts, the staff's, the events of the named months, notes.
 
 Belongs here: the order, the months, how much is left. Does not: any step's own work, showing it. Used alike by the CLI and
 by Dagster.
@@ -227,6 +227,8 @@ class FirstLoad:
         """The runs, each made when its turn comes."""
         runtime, lag_s = self._runtime, self._lag_s
         yield _FIRST, runtime.clients_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s, polls_after=False)
+        # Who of the staff is a client too has that client's contact by now.
+        yield "staff", runtime.staff_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s)
         yield (
             "appointments",
             runtime.appointments_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s, days=self.days),

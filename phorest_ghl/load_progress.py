@@ -12,11 +12,12 @@ from phorest_ghl.http.budget import Limits
 from phorest_ghl.sync.events.plan import NO_CONTACT as EVENT_WAITS
 from phorest_ghl.sync.notes.planning import NO_CONTACT as NOTE_WAITS
 from phorest_ghl.sync.outcomes import Outcome
+from phorest_ghl.sync.staff.plan import NO_CONTACT as STAFF_WAIT
 from phorest_ghl.sync.summary import Planned
 
 EVERY_S = 10.0
 """Where every change would be too much, progress is told so often."""
-_WAITS = frozenset({EVENT_WAITS, NOTE_WAITS})
+_WAITS = frozenset({EVENT_WAITS, NOTE_WAITS, STAFF_WAIT})
 _TELLING = 10
 """Changes of a step after which its own pace says more than the budget's."""
 

@@ -60,6 +60,14 @@ class Loads:
     def events(self) -> list[Row]:
         return [row for row in self.sandbox.truth("ghl/events") if row["kind"] == "appointment"]
 
+    def contacts(self) -> list[Row]:
+        """Contacts of clients."""
+        return [contact for contact in self.rig.contacts() if contact["customFields"]]
+
+    def staff(self) -> list[Row]:
+        """Contacts of the staff, those that are a client's too among them."""
+        return [contact for contact in self.rig.contacts() if "role:staff" in contact["tags"]]
+
     def noted(self) -> list[str]:
         """The appointments that GHL's notes are of."""
         return [note["body"].rpartition("phorest:")[2] for note in self.sandbox.truth("ghl/notes")]
