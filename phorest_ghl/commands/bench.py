@@ -23,6 +23,7 @@ MODULES = MappingProxyType(
         "unchanged": "benchmarks.unchanged",
         "first-load": "benchmarks.first_load",
         "tick": "benchmarks.tick",
+        "repair": "benchmarks.repair",
     }
 )
 """The benchmarks there are, by name; imported when asked for, since they bring what the product does not need."""
