@@ -24,6 +24,7 @@ MODULES = MappingProxyType(
         "first-load": "benchmarks.first_load",
         "tick": "benchmarks.tick",
         "product-tags": "benchmarks.product_tags",
+        "repair": "benchmarks.repair",
     }
 )
 """The benchmarks there are, by name; imported when asked for, since they bring what the product does not need."""

@@ -20,7 +20,7 @@ from phorest_ghl.db.transactions import in_transaction, under_lock
 from phorest_ghl.db.work_items import WorkItem, open_items
 from phorest_ghl.http.errors import MEETS_EVERY_CALL, ApiError
 from phorest_ghl.sync import mornings, plan
-from phorest_ghl.sync.clients import ENTITY, ClientsSync, Prepared
+from phorest_ghl.sync.clients import ENTITY, ClientsSync, Prepared, require_confirmed
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.mirror import LocationState
 from phorest_ghl.sync.outcomes import Deferred, Outcome, Rejected, Skipped
@@ -38,6 +38,8 @@ _FEW = 500
 """Up to so many clients are looked at by themselves; more of them together with everybody, which is faster then."""
 TRIES = 3
 """Tries a day for a client that cannot be brought; after the last one it is given up until a day later, or by hand."""
+GRACE_S = 30
+"""Seconds before the second try; ten minutes before the third."""
 CAUSE = "client not brought"
 """The cause of work items, and the kind of findings, of clients that a run could not bring."""
 
@@ -61,6 +63,26 @@ class Brought:
     asked: int = 0
     left: Mapping[str, Outcome] = field(default_factory=dict[str, Outcome])
     result: RunResult | None = None
+
+
+@dataclass(frozen=True)
+class Due:
+    """A client who waits for another try, and how many there were."""
+
+    phorest_id: str
+    attempts: int
+
+
+def due(connection: Connection, location_id: str) -> list[Due]:
+    """Whom runs could not bring and who may be tried again now, as many as one run brings, the longest waiting first."""
+    rows = connection.execute(
+        text("""select phorest_id, attempts from work_items
+                where location_id = :location_id and entity_type = :entity_type and cause = :cause and state = 'open'
+                      and next_try_at <= now()
+                order by next_try_at, phorest_id limit :most"""),
+        {"location_id": location_id, "entity_type": ENTITY, "cause": CAUSE, "most": AT_ONCE},
+    )
+    return [Due(row.phorest_id, row.attempts) for row in rows]
 
 
 class ClientRepair:
@@ -87,6 +109,21 @@ class ClientRepair:
             return dict.fromkeys(phorest_ids, prepared)
         return self._judged(prepared, phorest_ids, by_hand=by_hand)
 
+    def run(
+        self, phorest_ids: Sequence[str], *, started_at: datetime, job_id: str | None = None, by_hand: bool = False
+    ) -> Brought:
+        """Bring these clients in a run of their own. Raises what `ClientsSync.prepare` and `ClientsSync.apply` raise."""
+        prepared = self._clients.prepare()
+        require_confirmed(self._ledger.location_id, prepared.location)
+        return self.bring(
+            prepared.location, prepared.now, phorest_ids, started_at=started_at, job_id=job_id, by_hand=by_hand
+        )
+
+    def due(self) -> list[Due]:
+        """Whom earlier runs could not bring and who may be tried again, the longest waiting first."""
+        with self._engine.connect() as connection:
+            return due(connection, self._ledger.location_id)
+
     def bring(
         self,
         location: LocationState,
@@ -99,7 +136,8 @@ class ClientRepair:
     ) -> Brought:
         """Read these clients from Phorest and sync them, whoever of them another process has not brought meanwhile.
 
-        `by_hand` is a person's wish: who was given up is tried all the same. Raises what `ClientsSync.apply` raises.
+        `by_hand` is a person's wish: they are read and synced whatever became of them before.
+        Raises what `ClientsSync.apply` raises.
         """
         prepared = self._prepared(location, now)
         if isinstance(prepared, Deferred):
@@ -109,11 +147,12 @@ class ClientRepair:
 
         def work() -> Brought:
             mapped = self._mapped(now_ids)
-            without = [key for key in now_ids if key not in mapped]
+            without = now_ids if by_hand else [key for key in now_ids if key not in mapped]
             judged = self._judged(prepared, without, by_hand=by_hand)
-            wanted = [key for key in without if key not in judged]
+            wanted = [key for key in without if by_hand or key not in judged]
             if not wanted:
                 return Brought(left=left | judged)
+            judged = {key: outcome for key, outcome in judged.items() if key not in wanted}
             failed, ends = self._fetched(wanted)
             result = self._synced(prepared, sorted(set(ends.values())), started_at, job_id) if ends else None
             after = self._after(prepared, wanted, ends, failed)
@@ -266,13 +305,14 @@ class ClientRepair:
             text("""
                 update work_items set updated_at = now(),
                     state = case when attempts < :tries then 'open' else 'given_up' end,
-                    next_try_at = now() + case when attempts < :tries then make_interval(mins => 9 * attempts)
-                                               else interval '1 day' end
+                    next_try_at = now() + case
+                        when attempts < :tries then make_interval(secs => :grace_s * power(20, attempts - 1))
+                        else interval '1 day' end
                 where location_id = :location_id and entity_type = :entity_type and cause = :cause
                       and state = 'open' and phorest_id = any(:ids)
                 returning phorest_id, state, reason, attempts
             """),
-            {**values, "ids": sorted(tried), "tries": TRIES},
+            {**values, "ids": sorted(tried), "tries": TRIES, "grace_s": GRACE_S},
         ).all()
         stopped = {row.phorest_id for row in rows if row.state == "given_up"}
         for row in rows:

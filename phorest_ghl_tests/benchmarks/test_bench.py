@@ -27,7 +27,7 @@ def test_a_name_that_is_none_is_a_sentence_with_the_nearest_and_all_names(capsys
     assert out == ""
     assert err == (
         "There is no benchmark 'budgt' yet. Did you mean budget? "
-        "Benchmarks: budget, first-load, import, product-tags, shared-budget, tick, unchanged.\n"
+        "Benchmarks: budget, first-load, import, product-tags, repair, shared-budget, tick, unchanged.\n"
     )
 
 

@@ -24,8 +24,10 @@ def test_a_tick_asks_for_what_changed_and_nothing_else() -> None:
         assert int(case["ghl_reads"]) <= tick.READS
         assert int(case["requests"]) <= int(case["bound"])
     newcomers = report.figures["newcomers"]
-    made = newcomers["contact_creates"] == newcomers["event_requests"] == newcomers["newcomers"]
-    assert made or not report.holds, "a newcomer without an event is no tick that holds"
+    new = newcomers["newcomers"]
+    assert newcomers["contact_creates"] == newcomers["event_requests"] == newcomers["client_reads"] == new
+    assert newcomers["other_writes"] == 0
+    assert int(newcomers["requests"]) <= int(newcomers["bound"])
     beside = report.figures["beside a load"]
     assert 0 < int(beside["contacts_at_its_beginning"]) <= int(beside["contacts_at_its_end"])
     assert int(beside["applied"]) > 0
