@@ -5,7 +5,7 @@ has no row in the plan, only its outcome.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
@@ -110,6 +110,13 @@ class PlannedChange:
         return any(diff.facet in VALUE_FACETS and diff.after == "" for diff in self.diffs)
 
     @property
+    def gives_up(self) -> frozenset[str]:
+        """Addresses that its contact holds now and will hold no more, for it gets others."""
+        if self.action is not Action.UPDATE:
+            return frozenset()
+        return frozenset(d.before for d in self.diffs if d.name in (EMAIL.name, PHONE.name) and d.before is not None)
+
+    @property
     def read_backs(self) -> int:
         """Reads that follow the write: of what was opened, and of what was emptied (S10, S18)."""
         return bool(self.opens) + self.clears
@@ -169,7 +176,7 @@ class Plan:
     what the clients' flags do to the causes on record, written down before the first change is carried out; `decisions` are
     people's that the plan was made with. `first_write`: nothing was ever written to the location, so what it makes of the
     first write is read back (S18). `unread` are facets that are on and whose source was never read completely: nothing of
-    them is compared.
+    them is compared. `looked_at`: the only clients that were; None for all there are.
     """
 
     changes: tuple[PlannedChange, ...]
@@ -182,6 +189,7 @@ class Plan:
     decisions: Decisions = field(default_factory=Decisions)
     first_write: bool = False
     unread: frozenset[Facet] = frozenset()
+    looked_at: frozenset[str] | None = None
 
     @property
     def requests(self) -> int:
@@ -221,10 +229,16 @@ class Plan:
             to_guard=tuple(ghl_id for ghl_id in self.to_guard if ghl_id in written),
         )
 
-    def about(self, phorest_id: str) -> "Plan":
-        """The same plan with the one change, or the one outcome, that a client has part in, and with nobody else as an item."""
-        kept = tuple(change for change in self.changes if phorest_id in change.item_ids)
-        settled = {item: outcome for item, outcome in self.settled.items() if item == phorest_id}
+    def about(self, phorest_ids: Collection[str]) -> "Plan":
+        """The same plan with the changes, or the outcomes, that these clients have part in.
+
+        Of others only what makes room for them: an update by which a contact gives up an address that they need.
+        """
+        wanted = frozenset(phorest_ids)
+        theirs = {change.phorest_id: change for change in self.changes if not wanted.isdisjoint(change.item_ids)}
+        needed = {address for change in theirs.values() for address in change.desired.addresses}
+        kept = tuple(c for c in self.changes if theirs.get(c.phorest_id) is c or not needed.isdisjoint(c.gives_up))
+        settled = {item: outcome for item, outcome in self.settled.items() if item in wanted}
         written = {change.ghl_id for change in kept}
         return replace(
             self,
