@@ -169,7 +169,7 @@ class FirstLoad:
     def carry_out(self) -> LoadResult:
         """Plan and apply one entity after the other. What ends a step early for all that follows ends the load.
 
-        Raises NotConfirmed, NotImported, CalendarNotUsable before anything is written, ApiError.
+        Raises NotConfirmed, NotImported, CalendarNotUsable before a record is written, ApiError.
         """
         self.require_confirmed()
         started, result = datetime.now(UTC), LoadResult()
