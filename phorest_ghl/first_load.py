@@ -229,6 +229,8 @@ class FirstLoad:
         yield _FIRST, runtime.clients_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s, polls_after=False)
         yield (
             "appointments",
-            runtime.appointments_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s, days=self.days),
+            runtime.appointments_sync(
+                batch_id=new_batch_id(), writing=writing, lag_s=lag_s, days=self.days, judging=writing
+            ),
         )
         yield "check-ins", runtime.check_ins_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s)
