@@ -232,16 +232,23 @@ class Runtime:
         )
 
     def appointments_sync(
-        self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S, days: tuple[date, date] | None = None
+        self,
+        *,
+        batch_id: str,
+        writing: bool,
+        lag_s: float = SEARCH_LAG_S,
+        days: tuple[date, date] | None = None,
+        judging: bool = True,
     ) -> AppointmentsSync:
         """A run of appointments for the location; only a `writing` one can apply.
 
-        It creates events of the settings' days around now, or of those from the first to the last of `days`.
-        Raises SettingsError.
+        It creates events of the settings' days around now, or of those from the first to the last of `days`. Without
+        `judging` it leaves it open why clients have no contact: before a first load nobody has one, and to say of each why
+        takes a plan of all clients. Raises SettingsError.
         """
         kind = CalendarClient if writing else CalendarReader
         client = kind(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
-        repair = self.client_repair(batch_id=batch_id, writing=writing, lag_s=lag_s)
+        repair = self.client_repair(batch_id=batch_id, writing=writing, lag_s=lag_s) if judging else None
         return AppointmentsSync(
             self.engine,
             client,

@@ -169,7 +169,7 @@ class FirstLoad:
     def carry_out(self) -> LoadResult:
         """Plan and apply one entity after the other. What ends a step early for all that follows ends the load.
 
-        Raises NotConfirmed, NotImported, CalendarNotUsable before anything is written, ApiError.
+        Raises NotConfirmed, NotImported, CalendarNotUsable before a record is written, ApiError.
         """
         self.require_confirmed()
         started, result = datetime.now(UTC), LoadResult()
@@ -231,6 +231,8 @@ class FirstLoad:
         yield "staff", runtime.staff_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s)
         yield (
             "appointments",
-            runtime.appointments_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s, days=self.days),
+            runtime.appointments_sync(
+                batch_id=new_batch_id(), writing=writing, lag_s=lag_s, days=self.days, judging=writing
+            ),
         )
         yield "check-ins", runtime.check_ins_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s)

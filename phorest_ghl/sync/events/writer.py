@@ -158,8 +158,7 @@ class EventWriter:
             self._keeper.settle_intent(change.phorest_id, "withdrawn", detail="never arrived")
         if change.action is EventAction.SETTLE:
             return Skipped(NEVER)
-        self._keeper.plan_intent(desired)
-        self._keeper.settle_intent(change.phorest_id, "sent", vendor_date=self._clock.now())
+        self._keeper.sending(desired, self._clock.now())
         try:
             answer = self._client.create_event(_whole(change), bulk=self._bulk)
         except ApiError as error:
