@@ -40,7 +40,8 @@ class StaffKeeper:
     quiet: bool
 
     def findings(self, plan: StaffPlan) -> None:
-        """What a person should see by this plan; what no longer holds of its members is resolved."""
+        """What a person should see by this plan; what no longer holds of its members, or waits no longer, is resolved."""
+        well = [item for item, outcome in plan.settled.items() if outcome.kind in ("unchanged", "skipped")]
         everybody = {*plan.settled, *(item for change in plan.changes for item in change.item_ids)}
 
         def keep(connection: Connection) -> None:
@@ -52,6 +53,7 @@ class StaffKeeper:
                     connection, found.kind, phorest_id=found.phorest_id, ghl_id=found.ghl_id, detail=dict(found.detail)
                 )
             note_edits(connection, self.ledger, plan.edited)
+            self._resolve(connection, well, *CAUSES)
 
         in_transaction(self.engine, keep)
 

@@ -50,6 +50,7 @@ class _Planner:
         self._known = known
         self._keyring = keyring
         self._draft = _Draft()
+        self._taken: set[str] = set()
 
     def plan(self, members: Iterable[Member]) -> StaffPlan:
         for member in members:
@@ -136,7 +137,7 @@ class _Planner:
 
     def _gone(self, member: Member, ghl_id: str) -> None:
         """Merged there into another contact that carries our tag now, or deleted: then nobody makes it again (S9)."""
-        carrying = self._known.carrying(member)
+        carrying = self._carrying(member)
         if len(carrying) == 1 and member.left_out is None:
             self._change(StaffAction.REMAP, member, carrying[0].ghl_id, [], _CARRIES)
             return
@@ -150,7 +151,7 @@ class _Planner:
         """Why a member gets no contact now; None where a change was planned."""
         if member.left_out is not None:
             return Skipped(member.left_out)
-        carrying = self._known.carrying(member)
+        carrying = self._carrying(member)
         if len(carrying) == 1:
             self._change(StaffAction.REMAP, member, carrying[0].ghl_id, [], _CARRIES)
             return None
@@ -181,7 +182,7 @@ class _Planner:
 
     def _adopt(self, member: Member, ghl_id: str, *, client: bool) -> Outcome | None:
         """Tag the contact that the same person has. Another member's it cannot be."""
-        if ghl_id in self._known.mapped:
+        if ghl_id in self._known.mapped or ghl_id in self._taken:
             return self._asked(ANOTHERS, member, [ghl_id])
         if self._known.unsettled(member):
             return Deferred(NO_CONTACT)  # first what an earlier run may have made is found; the next run goes on
@@ -208,6 +209,9 @@ class _Planner:
 
     # --- bookkeeping
 
+    def _carrying(self, member: Member) -> list[MirrorContact]:
+        return [contact for contact in self._known.carrying(member) if contact.ghl_id not in self._taken]
+
     def _found(self, kind: str, member: Member, ghl_id: str | None, **detail: object) -> None:
         self._draft.findings.append(StaffFinding(kind, member.human.key, ghl_id, detail))
 
@@ -225,6 +229,8 @@ class _Planner:
         client: bool = False,
         otherwise: Outcome | None = None,
     ) -> None:
+        if ghl_id is not None:
+            self._taken.add(ghl_id)
         self._draft.changes.append(
             StaffChange(
                 action=action,

@@ -10,17 +10,19 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, text
 
 from phorest_ghl.db.keyed import Keyring
+from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.ghl.client import GhlClient, GhlReader
+from phorest_ghl.ghl.models import Contact
 from phorest_ghl.http.budget import Lane
 from phorest_ghl.http.errors import ApiError
-from phorest_ghl.sync import mirror, summary
+from phorest_ghl.sync import consent, mirror, summary
 from phorest_ghl.sync.clients import ENTITY as CLIENT
 from phorest_ghl.sync.clients import NotImported, require_confirmed
 from phorest_ghl.sync.guard import guard
 from phorest_ghl.sync.identity import people
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.keeper import REJECTED
-from phorest_ghl.sync.lookup import SEARCH_LAG_S
+from phorest_ghl.sync.lookup import SEARCH_LAG_S, read_contact
 from phorest_ghl.sync.mirror import LocationState
 from phorest_ghl.sync.outcomes import Applied, Failed, Outcome, Tally
 from phorest_ghl.sync.plan import PRESENT
@@ -88,7 +90,50 @@ class StaffSync:
         assert state is not None
         if state.mirrored_at is None:
             mirror.read_back(self._engine, self._client, keyring=self._keyring, batch_id=self._ledger.batch_id)
+        else:
+            self._look_at_clients_own()
         return Prepared(state)
+
+    def _look_at_clients_own(self) -> None:
+        """Read the staff's contacts that clients have by now and that a person is asked to open: no search tells (S10)."""
+        for ghl_id in in_transaction(self._engine, self._to_open):
+            found = read_contact(self._client, ghl_id)
+
+            def keep(connection: Connection, ghl_id: str = ghl_id, found: Contact | None = found) -> None:
+                if found is None:
+                    mirror.mark_gone(connection, self._client.location_id, ghl_id)
+                    return
+                batch_id = self._ledger.batch_id
+                mirror.store(
+                    connection,
+                    self._client.location_id,
+                    [found],
+                    seen_by="read",
+                    keyring=self._keyring,
+                    batch_id=batch_id,
+                )
+
+            in_transaction(self._engine, keep)
+
+    def _to_open(self, connection: Connection) -> list[str]:
+        rows = connection.execute(
+            text("""select ghl_id from ghl_contacts
+                    join entity_mappings s using (location_id, ghl_id)
+                    where location_id = :location_id and s.entity_type = :staff and s.role = 'primary'
+                          and s.removed_at is null and gone_at is null
+                          and exists (select from jsonb_each(dnd_settings) as d where d.value ->> 'code' = :code)
+                          and exists (select from entity_mappings c
+                                      where c.location_id = :location_id and c.ghl_id = s.ghl_id
+                                            and c.entity_type = :client and c.removed_at is null)
+                    order by ghl_id"""),
+            {
+                "location_id": self._client.location_id,
+                "staff": ENTITY,
+                "client": CLIENT,
+                "code": consent.STAFF_MARKER,
+            },
+        )
+        return [row.ghl_id for row in rows]
 
     def plan(self, prepared: Prepared) -> StaffPlan:
         """What would be done. Runs in a read-only transaction."""

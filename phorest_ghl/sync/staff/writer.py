@@ -270,6 +270,8 @@ class StaffWriter:
             else:
                 self._keeper.seen(found, "read")
             return Skipped(_NO_LONGER)
+        if change.unsettled:
+            return self._proved(change, found)  # ours: the run that made it did not come to its end
         adopted = self._keeper.is_a_clients(found.id) or not _shut(found)
         self._keeper.proved(change, found, seen_by="read", adopted=adopted)
         return Applied()
