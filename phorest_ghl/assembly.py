@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from threading import Lock
 
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine
@@ -24,7 +25,7 @@ from phorest_ghl.ghl.fields import Facet
 from phorest_ghl.ghl.notes import NotesClient, NotesReader
 from phorest_ghl.ghl.users import UsersReader
 from phorest_ghl.ghl.versions import ApiVersion
-from phorest_ghl.http.budget import Budget, Limits, UnlimitedBudget
+from phorest_ghl.http.budget import Budget, InLane, Lane, Limits, UnlimitedBudget
 from phorest_ghl.http.budget_postgres import PostgresBudget
 from phorest_ghl.http.retry import RetryPolicy
 from phorest_ghl.http.session import ApiSession
@@ -34,10 +35,13 @@ from phorest_ghl.phorest.retention import Retention
 from phorest_ghl.phorest.watched import Seen, WatchedClient
 from phorest_ghl.salon_file import SalonFile, read_salon_file
 from phorest_ghl.settings import Settings, SettingsError, hours, kept_days, listed, tiers
+from phorest_ghl.sync.client_repair import ClientRepair
+from phorest_ghl.sync.clients import ENTITY as CLIENT
 from phorest_ghl.sync.clients import ClientsSync
 from phorest_ghl.sync.contact_hours import ContactHours
 from phorest_ghl.sync.events.appointments import AppointmentsSync
 from phorest_ghl.sync.events.rules import EventRules
+from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.lookup import SEARCH_LAG_S
 from phorest_ghl.sync.notes.road import CheckInsSync
 from phorest_ghl.sync.notes.visits import NoteRules
@@ -184,7 +188,13 @@ class Runtime:
         return keyring(self.settings)
 
     def clients_sync(
-        self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S, part: Part | None = None
+        self,
+        *,
+        batch_id: str,
+        writing: bool,
+        lag_s: float = SEARCH_LAG_S,
+        part: Part | None = None,
+        polls_after: bool = True,
     ) -> ClientsSync:
         """A run of clients, or of a part of their contacts, for the location; only a `writing` one can apply.
 
@@ -192,7 +202,14 @@ class Runtime:
         """
         client = self.ghl() if writing else self.ghl_reader()
         return ClientsSync(
-            self.engine, client, self.keyring(), batch_id=batch_id, rules=rules(self.settings), lag_s=lag_s, part=part
+            self.engine,
+            client,
+            self.keyring(),
+            batch_id=batch_id,
+            rules=rules(self.settings),
+            lag_s=lag_s,
+            part=part,
+            polls_after=polls_after,
         )
 
     def check_ins_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> CheckInsSync:
@@ -215,15 +232,23 @@ class Runtime:
         )
 
     def appointments_sync(
-        self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S, days: tuple[date, date] | None = None
+        self,
+        *,
+        batch_id: str,
+        writing: bool,
+        lag_s: float = SEARCH_LAG_S,
+        days: tuple[date, date] | None = None,
+        judging: bool = True,
     ) -> AppointmentsSync:
         """A run of appointments for the location; only a `writing` one can apply.
 
-        It creates events of the settings' days around now, or of those from the first to the last of `days`.
-        Raises SettingsError.
+        It creates events of the settings' days around now, or of those from the first to the last of `days`. Without
+        `judging` it leaves it open why clients have no contact: before a first load nobody has one, and to say of each why
+        takes a plan of all clients. Raises SettingsError.
         """
         kind = CalendarClient if writing else CalendarReader
         client = kind(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
+        repair = self.client_repair(batch_id=batch_id, writing=writing, lag_s=lag_s) if judging else None
         return AppointmentsSync(
             self.engine,
             client,
@@ -232,10 +257,37 @@ class Runtime:
             rules=event_rules(self.settings, read_salon_file(), days),
             people_rules=rules(self.settings),
             lag_s=lag_s,
+            repair=repair,
         )
 
-    def phorest(self, seen: Seen | None = None) -> PhorestClient:
+    def client_repair(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> ClientRepair:
+        """What brings single clients onto contacts, ahead of all other work; only a `writing` one can. Raises SettingsError."""
+        location_id = str(self.settings.ghl_location_id)
+        session = self._ghl_session(Lane.REPAIR)
+        client = (GhlClient if writing else GhlReader)(session, location_id, self._version())
+        clients = ClientsSync(
+            self.engine,
+            client,
+            self.keyring(),
+            batch_id=batch_id,
+            rules=rules(self.settings),
+            lag_s=lag_s,
+            bulk=False,
+        )
+        made, one_at_a_time = list[Importer](), Lock()
+
+        def fetch(client_id: str) -> bool:
+            with one_at_a_time:  # made when it is needed: most runs bring nobody
+                if not made:
+                    made.append(self.importer(batch_id, lane=Lane.REPAIR))
+            return made[0].one_client(client_id)
+
+        return ClientRepair(self.engine, clients, fetch, Ledger(location_id, CLIENT, batch_id))
+
+    def phorest(self, seen: Seen | None = None, *, lane: Lane | None = None) -> PhorestClient:
         """A client of the business, paced with everybody who uses its credential; `seen` is told of every page.
+
+        With a `lane`, all that it asks is asked in it.
 
         Raises SettingsError.
         """
@@ -243,15 +295,15 @@ class Runtime:
         settings.require(*PHOREST_NAMES)
         limits = _phorest_limits(settings)
         budget = self._budget(f"phorest:{settings.phorest_business_id}", limits)
-        session = self._parts.enter_context(_phorest_session(settings, budget, limits, self._retry))
+        session = self._parts.enter_context(_phorest_session(settings, _in(lane, budget), limits, self._retry))
         business_id = str(settings.phorest_business_id)
         return PhorestClient(session, business_id) if seen is None else WatchedClient(session, business_id, seen)
 
-    def importer(self, batch_id: str, *, seen: Seen | None = None) -> Importer:
+    def importer(self, batch_id: str, *, seen: Seen | None = None, lane: Lane | None = None) -> Importer:
         """An importer of the business for one run, with the branches and times that the settings name. Raises SettingsError."""
         return Importer(
             self.engine,
-            self.phorest(seen),
+            self.phorest(seen, lane=lane),
             self.keyring(),
             batch_id=batch_id,
             time_mode=self.settings.phorest_appointment_time_mode,
@@ -284,12 +336,12 @@ class Runtime:
         """Close connections and pools. The database server goes on."""
         self._parts.close()
 
-    def _ghl_session(self) -> ApiSession:
+    def _ghl_session(self, lane: Lane | None = None) -> ApiSession:
         settings = self.settings
         settings.require(*GHL_NAMES)
         limits = ghl_limits(settings)
         budget = self._budget(f"ghl:{settings.ghl_location_id}", limits)
-        return self._parts.enter_context(_ghl_session(settings, budget, limits, self._retry))
+        return self._parts.enter_context(_ghl_session(settings, _in(lane, budget), limits, self._retry))
 
     def _version(self) -> ApiVersion:
         return ApiVersion(self.settings.ghl_api_version)
@@ -329,6 +381,10 @@ class Unpaced:
     def close(self) -> None:
         """Close the connections."""
         self._parts.close()
+
+
+def _in(lane: Lane | None, budget: Budget) -> Budget:
+    return budget if lane is None else InLane(budget, lane)
 
 
 def _phorest_limits(settings: Settings) -> Limits:

@@ -165,6 +165,17 @@ def backfill(
     )
 
 
+@app.command()
+def repair(
+    client_ids: Annotated[list[str], typer.Argument(metavar="CLIENT_ID...", help="Ids of clients in Phorest.")],
+    as_json: Json = False,
+) -> None:
+    """Read single clients from Phorest now, and bring each onto its contact; appointments follow with their next run."""
+    from phorest_ghl.commands.repair import repair as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), client_ids=client_ids))
+
+
 @app.command("go-live")
 def go_live(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

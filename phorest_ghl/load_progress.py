@@ -74,9 +74,10 @@ def at_most(plan: EntityPlan) -> int:
 class Left:
     """How much of a load is left, as its steps go on."""
 
-    def __init__(self, plans: Mapping[str, EntityPlan], limits: Limits, tell: Callable[[Progress], None]) -> None:
-        self._known = {name: at_most(plan) for name, plan in plans.items()}
-        self._written = dict.fromkeys(plans, 0)
+    def __init__(self, known: Mapping[str, int], limits: Limits, tell: Callable[[Progress], None]) -> None:
+        """`known` is how many records each step may have to write, at most."""
+        self._known = dict(known)
+        self._written = dict.fromkeys(known, 0)
         self._each_s = limits.window_s / (limits.share * limits.requests)
         self._tell = tell
         self._step = ""

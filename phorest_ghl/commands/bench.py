@@ -23,6 +23,8 @@ MODULES = MappingProxyType(
         "unchanged": "benchmarks.unchanged",
         "first-load": "benchmarks.first_load",
         "tick": "benchmarks.tick",
+        "product-tags": "benchmarks.product_tags",
+        "repair": "benchmarks.repair",
     }
 )
 """The benchmarks there are, by name; imported when asked for, since they bring what the product does not need."""

@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
-from phorest_ghl.assembly import DAGSTER_DATABASE, DATABASE, Runtime, embedded_server, open_runtime
+from phorest_ghl.assembly import DAGSTER_DATABASE, DATABASE, Runtime, open_runtime
 from phorest_ghl.commands import reports
 from phorest_ghl.commands.console import Exit, Out
 from phorest_ghl.commands.dagster_ui import DagsterUi, dagster_environment
@@ -246,7 +246,8 @@ class Demo:
             "APPOINTMENT_TIMES_CONFIRMED": "yes",
         }
         self.settings = load_settings(values, env_file=None)
-        server = embedded_server(self.settings)
+        # Its data is made anew each time: a commit need not wait for the disk.
+        server = EmbeddedServer(self.settings.phorest_ghl_state_dir, settings={"synchronous_commit": "off"})
         server.start()
         try:
             _recreate(server, DATABASE, DAGSTER_DATABASE)

@@ -1,6 +1,6 @@
-"""`schedules`: which of the cron table's lines run by themselves, and turning them on and off.
+"""`schedules`: which jobs run by themselves, and turning them on and off: the cron table's lines, and those of sensors.
 
-Belongs here: asking Dagster, and saying what it answered. Does not: the cron table (`defs.schedules`).
+Belongs here: asking Dagster, and saying what it answered. Does not: the cron table (`defs.schedules`), sensors.
 
 Dagster is asked by its own GraphQL in a process of its own, whether its UI runs or not: what is turned on runs once there is
 a daemon, as `phorest-ghl dev` starts one.
@@ -23,13 +23,19 @@ from phorest_ghl.commands.dagster_ui import WORKSPACE, dagster_environment
 from phorest_ghl.settings import Settings, SettingsError
 
 Turn = Literal["on", "off"]
-_SUFFIX = "_schedule"
+_SUFFIX, _SENSOR_SUFFIX = "_schedule", "_sensor"
 _REPOSITORY = 'repositoryLocationName: "phorest_ghl", repositoryName: "__repository__"'
 _LISTED = f"""{{ schedulesOrError(repositorySelector: {{{_REPOSITORY}}}) {{
     ... on Schedules {{ results {{ name cronSchedule executionTimezone
         scheduleState {{ id status }} futureTicks(limit: 1) {{ results {{ timestamp }} }} }} }}
     ... on PythonError {{ message }} ... on RepositoryNotFoundError {{ message }}
+}} sensorsOrError(repositorySelector: {{{_REPOSITORY}}}) {{
+    ... on Sensors {{ results {{ name minIntervalSeconds sensorState {{ id status }} }} }}
+    ... on PythonError {{ message }} ... on RepositoryNotFoundError {{ message }}
 }} }}"""
+_REFUSED = "... on PythonError { message } ... on UnauthorizedError { message }"
+_SENSOR_STARTED = f"... on Sensor {{ sensorState {{ status }} }} ... on SensorNotFoundError {{ message }} {_REFUSED}"
+_SENSOR_STOPPED = f"... on StopSensorMutationResult {{ instigationState {{ status }} }} {_REFUSED}"
 _STATE = """... on ScheduleStateResult { scheduleState { status } }
     ... on PythonError { message } ... on UnauthorizedError { message }"""
 _TIMEOUT_S = 180
@@ -37,7 +43,7 @@ _TIMEOUT_S = 180
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the cron table as Dagster holds it. `next_at` is aware, None where none is to come."""
+    """A line of the cron table as Dagster holds it, or a sensor. `next_at` is aware, None where none is to come."""
 
     name: str
     cron: str
@@ -45,6 +51,23 @@ class Line:
     state_id: str
     running: bool
     next_at: datetime | None
+    sensor: bool = False
+
+    @property
+    def start(self) -> str:
+        """The call that turns it on."""
+        if self.sensor:
+            selector = f'{{{_REPOSITORY}, sensorName: "{self.name}{_SENSOR_SUFFIX}"}}'
+            return f"startSensor(sensorSelector: {selector}) {{ {_SENSOR_STARTED} }}"
+        selector = f'{{{_REPOSITORY}, scheduleName: "{self.name}{_SUFFIX}"}}'
+        return f"startSchedule(scheduleSelector: {selector}) {{ {_STATE} }}"
+
+    @property
+    def stop(self) -> str:
+        """The call that turns it off."""
+        if self.sensor:
+            return f'stopSensor(id: "{self.state_id}") {{ {_SENSOR_STOPPED} }}'
+        return f'stopRunningSchedule(id: "{self.state_id}") {{ {_STATE} }}'
 
 
 def schedules(settings: Settings, out: Out, *, turn: Turn | None, names: Sequence[str]) -> Exit:
@@ -84,10 +107,21 @@ def _document(line: Line) -> dict[str, Any]:
 
 
 def _listed(env: Mapping[str, str]) -> list[Line]:
-    answer = _ask(env, _LISTED)["schedulesOrError"]
-    if "results" not in answer:
-        raise SettingsError(f"Dagster could not load the schedules: {answer.get('message', 'it did not say why')}")
-    return [_line(row) for row in answer["results"]]
+    answers = _ask(env, _LISTED)
+    for answer in answers.values():
+        if "results" not in answer:
+            raise SettingsError(f"Dagster could not load the schedules: {answer.get('message', 'it did not say why')}")
+    return [
+        *(_line(row) for row in answers["schedulesOrError"]["results"]),
+        *(_sensor(row) for row in answers["sensorsOrError"]["results"]),
+    ]
+
+
+def _sensor(row: Mapping[str, Any]) -> Line:
+    state = row["sensorState"]
+    every = f"every {row['minIntervalSeconds']} s"
+    name = row["name"].removesuffix(_SENSOR_SUFFIX)
+    return Line(name, every, "", state["id"], state["status"] == "RUNNING", None, sensor=True)
 
 
 def _line(row: Mapping[str, Any]) -> Line:
@@ -104,16 +138,8 @@ def _line(row: Mapping[str, Any]) -> Line:
 
 def _turn(env: Mapping[str, str], lines: Sequence[Line], turn: Turn) -> None:
     """All in one request, so that Dagster loads the definitions once."""
-    if turn == "on":
-        calls = [
-            f'startSchedule(scheduleSelector: {{{_REPOSITORY}, scheduleName: "{line.name}{_SUFFIX}"}})'
-            for line in lines
-        ]
-    else:
-        calls = [f'stopRunningSchedule(id: "{line.state_id}")' for line in lines]
-    answers = _ask(
-        env, f"mutation {{ {' '.join(f'n{number}: {call} {{ {_STATE} }}' for number, call in enumerate(calls))} }}"
-    )
+    calls = [line.start if turn == "on" else line.stop for line in lines]
+    answers = _ask(env, f"mutation {{ {' '.join(f'n{number}: {call}' for number, call in enumerate(calls))} }}")
     refused = {answer["message"] for answer in answers.values() if "message" in answer}
     if refused:
         raise SettingsError(f"Dagster did not turn a schedule {turn}: {'; '.join(sorted(refused))}")

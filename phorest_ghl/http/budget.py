@@ -64,6 +64,27 @@ class Budget(Protocol):
         ...
 
 
+class InLane:
+    """A budget in which everybody asks in one lane, whichever they name: for work that is urgent as a whole."""
+
+    def __init__(self, budget: Budget, lane: Lane) -> None:
+        self._budget = budget
+        self._lane = lane
+
+    def acquire(self, lane: Lane, *, bulk: bool = False) -> None:
+        """As the budget's own, in this lane."""
+        del lane
+        self._budget.acquire(self._lane, bulk=bulk)
+
+    def observe(self, headers: Mapping[str, str]) -> None:
+        """As the budget's own."""
+        self._budget.observe(headers)
+
+    def pause(self, seconds: float) -> None:
+        """As the budget's own."""
+        self._budget.pause(seconds)
+
+
 class UnlimitedBudget:
     """Lets everything through: for tests, and for commands that send a handful of requests."""
 

@@ -24,6 +24,7 @@ from phorest_ghl.phorest.consent_flags import CONSENT_EVENTS
 from phorest_ghl.phorest.list_read import ListQuestion, ListRead
 from phorest_ghl.phorest.local_time import TimeMode, instants_by_key
 from phorest_ghl.phorest.page_writes import IMPORT_CAUSE
+from phorest_ghl.phorest.pages import MalformedPage
 from phorest_ghl.phorest.reads import ListReader
 from phorest_ghl.phorest.results import ImportResult, combined, nothing
 from phorest_ghl.phorest.scopes import BUSINESS, LOOK_AHEAD, LOOK_BACK, Month, Scope, months_around
@@ -124,6 +125,8 @@ class Importer:
         """Import one client as it is now; whether Phorest has it and it could be kept. No cursor moves. Raises ApiError."""
         try:
             page = self._client.client(client_id)
+        except MalformedPage:
+            return False
         except ApiError as error:
             if error.category is Category.GONE:
                 return False

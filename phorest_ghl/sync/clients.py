@@ -4,7 +4,7 @@ Belongs here: the order of these steps and what stops a run before it starts. Do
 """
 
 import gc
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from phorest_ghl.ghl import fields
 from phorest_ghl.ghl.client import PAGE_LIMIT, GhlClient, GhlReader
 from phorest_ghl.ghl.models import Contact, Location
 from phorest_ghl.http.errors import ApiError
-from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror, opt_outs, review, summary
+from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror, mornings, opt_outs, review, summary
 from phorest_ghl.sync.apply import Applier
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.decisions import Kind
@@ -31,6 +31,7 @@ from phorest_ghl.sync.journal import Intent, Ledger
 from phorest_ghl.sync.keeper import REJECTED, Keeper
 from phorest_ghl.sync.lookup import SEARCH_LAG_S, find_ours
 from phorest_ghl.sync.mirror import LocationState
+from phorest_ghl.sync.neighbours import Neighbours, neighbours
 from phorest_ghl.sync.outcomes import Skipped, Tally
 from phorest_ghl.sync.parts import Part, only
 from phorest_ghl.sync.plan import Plan
@@ -70,7 +71,9 @@ class Prepared:
 class ClientsSync:
     """One run for one location. A reader is enough to plan; to apply takes a client with write verbs.
 
-    With a `part` it is a run of that part of the contacts alone, summed up as an entity of its own.
+    With a `part` it is a run of that part of the contacts alone, summed up as an entity of its own. One that does not poll
+    after many changes leaves it to the next run to be told, page by page, of the blocks that it has set itself. `bulk` work
+    leaves a quarter of the day's quota to others (S22).
     """
 
     def __init__(
@@ -83,9 +86,13 @@ class ClientsSync:
         rules: Rules = Rules(),  # noqa: B008 - frozen
         lag_s: float = SEARCH_LAG_S,
         part: Part | None = None,
+        polls_after: bool = True,
+        bulk: bool = True,
     ) -> None:
         self._engine = engine
+        self._bulk = bulk
         self._part = part
+        self._polls_after = polls_after
         self._client = client
         self._keyring = keyring
         self._rules = rules
@@ -139,11 +146,25 @@ class ClientsSync:
             mirror.store_location(connection, location)
             mirror.confirm_workflows(connection, location.id, operator)
 
-    def plan(self, prepared: Prepared) -> Plan:
-        """What would be done. Runs in a read-only transaction."""
+    def prepared_by(self, location: LocationState, now: datetime) -> Prepared:
+        """What a run that has just read the location and polled its opt-outs hands over, with the fields of ours.
+
+        Fields are listed where the last list is older than a day, or one of ours is not known. Raises ForeignField, ApiError.
+        """
+        field_ids = resolve_fields(
+            self._engine,
+            self._client,
+            fields.enabled(self._rules.switches),
+            may_create=isinstance(self._client, GhlClient) and location.workflows_confirmed_at is not None,
+            read_at=location.fields_read_at,
+        )
+        return Prepared(replace(location, polled_at=None), dict(field_ids), now)
+
+    def plan(self, prepared: Prepared, *, of: Collection[str] | None = None) -> Plan:
+        """What would be done, with everybody, or `of` some clients alone. Runs in a read-only transaction."""
         with _uncollected(), self._engine.connect() as connection, connection.begin():
             connection.execute(text("set transaction isolation level repeatable read, read only"))
-            made = self._plan(connection, prepared)
+            made = self._plan(connection, prepared, of)
             made = made if self._part is None else only(made, self._part)
             calm = prepared.location.quiet or not made.changes
             return made if calm else self._until_morning(connection, made, prepared.now)
@@ -164,13 +185,14 @@ class ClientsSync:
         if not isinstance(self._client, GhlClient):
             raise TypeError("to apply takes a client with write verbs")
         require_confirmed(self._client.location_id, prepared.location)
+        plan = self._asked_again(plan, prepared)
         client = self._client
         entity = ENTITY if self._part is None else self._part.entity
         run = summary.Run(replace(self._ledger, entity_type=entity), started_at=started_at, job_id=job_id)
 
         def work(tally: Tally) -> ApiError | None:
             keeper = self._keeper(self._as_it_is_now(prepared))
-            writer = ContactWriter(client, keeper, bulk=True, lag_s=self._lag_s)
+            writer = ContactWriter(client, keeper, bulk=self._bulk, lag_s=self._lag_s)
             return self._carry_out(plan, prepared, Applier(writer, progress=progress), tally)
 
         return run.carried_out(self._engine, plan, _items(plan), work, requests=lambda: client.requests)
@@ -181,13 +203,19 @@ class ClientsSync:
             state = mirror.location_state(connection, self._client.location_id)
         return prepared if state is None else replace(prepared, location=replace(prepared.location, mode=state.mode))
 
+    def _asked_again(self, plan: Plan, prepared: Prepared) -> Plan:
+        """A plan of a location that was quiet then and is live now, without what may not be written at this hour (S5)."""
+        if not prepared.location.quiet or self._as_it_is_now(prepared).location.quiet:
+            return plan
+        with self._engine.connect() as connection:
+            return self._until_morning(connection, plan, prepared.now)
+
     def _carry_out(self, plan: Plan, prepared: Prepared, applier: Applier, tally: Tally) -> ApiError | None:
         """What is on record first, then the changes; why it ended early, if it did."""
-        if self._part is None:
-            in_transaction(self._engine, lambda connection: self._keep_step(connection, plan))
+        in_transaction(self._engine, lambda connection: self._keep_step(connection, plan))
         stopped = applier.apply(plan, tally).stopped
         since = prepared.location.polled_at
-        if stopped is None and since is not None and len(plan.changes) >= PAGE_LIMIT:
+        if self._polls_after and stopped is None and since is not None and len(plan.changes) >= PAGE_LIMIT:
             # A poll names the blocks that we have set too: after a load that is many pages, so they are read now.
             self._poll(self._client.location(), since)
         return stopped
@@ -242,28 +270,34 @@ class ClientsSync:
     def _keeper(self, prepared: Prepared) -> Keeper:
         return Keeper(self._engine, prepared.location, self._ledger, self._keyring, prepared.field_ids, self._rules)
 
-    def _plan(self, connection: Connection, prepared: Prepared) -> Plan:
-        location_id = self._client.location_id
-        clients, names = load_clients(connection), load_names(connection)
+    def _plan(self, connection: Connection, prepared: Prepared, of: Collection[str] | None) -> Plan:
+        location_id, names, former = self._client.location_id, load_names(connection), self._ledger.former(connection)
+        around = None if of is None else self._around(connection, prepared, names, former, of)
+        clients = load_clients(connection) if around is None else around.rows
         found = people(clients, names.countries, names.staff_at, junk_above=self._rules.junk_above)
         decided = decisions.load(connection, location_id, ENTITY)
-        contacts = mirror.load(connection, location_id)
+        contacts = mirror.load(connection, location_id) if around is None else around.contacts
+        also = {address for held in contacts.values() for address in (held.email, held.phone) if address}
+        record = consent_ledger.load(
+            connection, location_id, None if around is None else self._part_of_record(found, also)
+        )
         step = consent_step.step(
             found,
-            consent_ledger.load(connection, location_id),
+            record,
             self._keyring,
             policy=self._rules.policy,
             accepted=decided.clients(Kind.OPT_IN),
-            bulk_limit=self._rules.opt_ins_at_once,
-            also=(address for held in contacts.values() for address in (held.email, held.phone) if address),
+            # How many opted in at once is seen by who looks at everybody, and believed then (S7).
+            bulk_limit=self._rules.opt_ins_at_once if around is None else 0,
+            also=also,
         )
         held = Held(
             mirror=contacts,
-            mappings=self._ledger.mappings(connection),
+            mappings=self._ledger.mappings(connection) if around is None else around.mappings,
             field_ids=prepared.field_ids,
             refused=self._ledger.refused(connection, REJECTED),
             guarded=self._ledger.guarded(connection),
-            former=self._ledger.former(connection),
+            former=former,
             duplicates=prepared.duplicates,
             quiet=prepared.location.quiet,
         )
@@ -272,6 +306,7 @@ class ClientsSync:
             names=names,
             winners=winners(clients),
             rules=self._rules.facets,
+            only=None if around is None else tuple(around.clients),
         )
         facts = load_facts(connection, clients, at, live_at=prepared.location.live_at)
         projector = Projector(self._keyring, names, self._rules, step.on_record, facts)
@@ -279,7 +314,42 @@ class ClientsSync:
             households(found, held.anchors(found), group=not held.duplicates, gone=held.gone)
         )
         plan = plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})
-        return replace(plan, step=step, decisions=decided, unread=self._rules.facets.on - facts.known)
+        plan = replace(plan, step=step, decisions=decided, unread=self._rules.facets.on - facts.known)
+        return plan if around is None else self._only_of(connection, plan, around, of or ())
+
+    def _around(
+        self, connection: Connection, prepared: Prepared, names: Names, former: Mapping[str, str], of: Collection[str]
+    ) -> Neighbours:
+        return neighbours(
+            connection,
+            self._ledger,
+            names,
+            of,
+            junk_above=self._rules.junk_above,
+            former=former,
+            id_field=prepared.field_ids.get(fields.PHOREST_ID.name),
+        )
+
+    def _part_of_record(self, found: Sequence[Person], also: Collection[str]) -> consent_ledger.Part:
+        addresses = consent_step.addresses_of(found) | set(also)
+        return consent_ledger.Part(
+            phorest_ids={person.phorest_id for person in found},
+            address_keys={mirror.address_key(self._keyring, address) for address in addresses},
+        )
+
+    def _only_of(self, connection: Connection, plan: Plan, around: Neighbours, of: Collection[str]) -> Plan:
+        """What of a plan of these clients and everybody around them is theirs."""
+        assert plan.step is not None
+        waiting = {key: why for key, why in plan.step.waiting.items() if why != consent_step.TOO_MANY}
+        whole = frozenset(around.whole)
+        return replace(
+            plan.about(of),
+            step=replace(plan.step, waiting=waiting),
+            reviews=tuple(review for review in plan.reviews if review.desired.phorest_id in whole),
+            edited=tuple(edit for edit in plan.edited if edit.phorest_id in whole),
+            first_write=plan.first_write and not self._ledger.has_mappings(connection),
+            looked_at=whole,
+        )
 
     def _until_morning(self, connection: Connection, plan: Plan, now: datetime) -> Plan:
         """What of it may be written at this hour (S5). While a location is quiet the guard tag keeps workflows away."""
@@ -294,12 +364,20 @@ class ClientsSync:
         )
 
     def _keep_step(self, connection: Connection, plan: Plan) -> None:
-        """What waits for a person, and what the clients' flags do to the causes on record, before anything relies on it."""
+        """What waits for the morning or a person, and what the clients' flags do to the causes on record; all of it first."""
+        mornings.note(connection, self._client.location_id, ENTITY, plan, whole=self._part is None)
+        if self._part is not None:
+            return
         review.note_reviews(connection, self._client.location_id, plan)
-        note_edits(connection, self._ledger, plan.edited)
+        note_edits(connection, self._ledger, plan.edited, plan.looked_at)
         if plan.step is not None:
             consent_ledger.keep(
-                connection, self._client.location_id, plan.step, entity_type=ENTITY, batch_id=self._ledger.batch_id
+                connection,
+                self._client.location_id,
+                plan.step,
+                entity_type=ENTITY,
+                batch_id=self._ledger.batch_id,
+                partial=plan.looked_at is not None,
             )
             used = [row for row in plan.decisions.rows if row.kind is Kind.OPT_IN and row.phorest_id in plan.step.used]
             decisions.mark_used(connection, used, batch_id=self._ledger.batch_id)

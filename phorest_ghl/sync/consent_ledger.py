@@ -4,6 +4,7 @@ Belongs here: loading the record and writing a step down. Does not: what a step 
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -13,27 +14,45 @@ from phorest_ghl.db.work_items import WorkItem, open_items, resolve_items
 from phorest_ghl.sync.consent import NO_CONSENT, Channel
 from phorest_ghl.sync.consent_step import Cause, Observation, Record, Step
 
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A part of the record: what is of these clients, or at these keyed addresses."""
+
+    phorest_ids: Collection[str]
+    address_keys: Collection[str]
+
+
 OPT_IN = "opt-in"
 """The cause of work items for opt-ins that wait for a person."""
 
 
-def load(connection: Connection, location_id: str) -> Record:
-    """What is on record for a location."""
+def load(connection: Connection, location_id: str, only: Part | None = None) -> Record:
+    """What is on record for a location; all of it, or what is of some clients or at some addresses."""
+    values = {
+        "location_id": location_id,
+        "cause": NO_CONSENT,
+        "all": only is None,
+        "ids": sorted(only.phorest_ids) if only else [],
+        "keys": sorted(only.address_keys) if only else [],
+    }
     causes = connection.execute(
         text("""select address_key, channel, cause, coalesce(source_id, '') from suppressions
-                where location_id = :location_id and lifted_at is null"""),
-        {"location_id": location_id},
+                where location_id = :location_id and lifted_at is null
+                      and (:all or address_key = any(:keys) or source_id = any(:ids))"""),
+        values,
     ).all()
     observed = connection.execute(
         text("""select phorest_id, email_key, phone_key, email_marketing, email_reminder, sms_marketing, sms_reminder
-                from consent_observations where location_id = :location_id"""),
-        {"location_id": location_id},
+                from consent_observations where location_id = :location_id and (:all or phorest_id = any(:ids))"""),
+        values,
     ).all()
     ended = connection.execute(
         text("""select distinct address_key, channel, cause, source_id from suppressions
                 join phorest_clients on phorest_id = source_id and merged_to_client_id is not null
-                where location_id = :location_id and lifted_at is not null and cause = :cause"""),
-        {"location_id": location_id, "cause": NO_CONSENT},
+                where location_id = :location_id and lifted_at is not null and cause = :cause
+                      and (:all or source_id = any(:ids))"""),
+        values,
     )
     return Record(
         _causes(causes),
@@ -52,8 +71,10 @@ def active_at(connection: Connection, location_id: str, address_keys: Collection
     return _causes(rows)
 
 
-def keep(connection: Connection, location_id: str, step: Step, *, entity_type: str, batch_id: str) -> None:
-    """Write a step down. Safe to repeat."""
+def keep(
+    connection: Connection, location_id: str, step: Step, *, entity_type: str, batch_id: str, partial: bool = False
+) -> None:
+    """Write a step down. Safe to repeat. A `partial` one looked at some clients, and says nothing of who else waits."""
     key = {"location_id": location_id, "batch_id": batch_id}
     if step.add:
         connection.execute(
@@ -85,7 +106,7 @@ def keep(connection: Connection, location_id: str, step: Step, *, entity_type: s
         )
     if step.observe:
         _observe(connection, location_id, step.observe)
-    _keep_waiting(connection, location_id, step.waiting, entity_type)
+    _keep_waiting(connection, location_id, step.waiting, entity_type, partial=partial)
 
 
 def _observe(connection: Connection, location_id: str, observations: Sequence[Observation]) -> None:
@@ -106,7 +127,9 @@ def _observe(connection: Connection, location_id: str, observations: Sequence[Ob
     )
 
 
-def _keep_waiting(connection: Connection, location_id: str, waiting: Mapping[str, str], entity_type: str) -> None:
+def _keep_waiting(
+    connection: Connection, location_id: str, waiting: Mapping[str, str], entity_type: str, *, partial: bool
+) -> None:
     rows = connection.execute(
         text("""select phorest_id, reason from work_items where location_id = :location_id and entity_type = :entity_type
                        and cause = :cause and state = 'open'"""),
@@ -126,7 +149,7 @@ def _keep_waiting(connection: Connection, location_id: str, waiting: Mapping[str
     resolve_items(
         connection,
         entity_type=entity_type,
-        phorest_ids=sorted(known.keys() - waiting.keys()),
+        phorest_ids=[] if partial else sorted(known.keys() - waiting.keys()),
         causes=[OPT_IN],
         location_id=location_id,
     )

@@ -3,7 +3,7 @@
 Belongs here: their findings. Does not: which edits there are (`planner`), listing findings (`review`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import orjson
 from sqlalchemy import Connection, text
@@ -14,8 +14,13 @@ from phorest_ghl.sync.plan import Edited
 KIND = "edited in GHL"
 
 
-def note_edits(connection: Connection, ledger: Ledger, edited: Iterable[Edited]) -> None:
-    """One open finding a contact with the names of its edited fields; one that no longer holds is resolved."""
+def note_edits(
+    connection: Connection, ledger: Ledger, edited: Iterable[Edited], only: Collection[str] | None = None
+) -> None:
+    """One open finding a contact with the names of its edited fields; one that no longer holds is resolved.
+
+    With `only`, nobody but these clients was looked at, and findings of others stand.
+    """
     fields: dict[tuple[str, str], list[str]] = {}
     for edit in edited:
         fields.setdefault((edit.phorest_id, edit.ghl_id), []).append(edit.field)
@@ -28,6 +33,8 @@ def note_edits(connection: Connection, ledger: Ledger, edited: Iterable[Edited])
         "entity_type": ledger.entity_type,
         "batch_id": ledger.batch_id,
         "kind": KIND,
+        "all": only is None,
+        "only": sorted(only or ()),
         "rows": orjson.dumps(rows).decode(),
     }
     connection.execute(
@@ -36,6 +43,7 @@ def note_edits(connection: Connection, ledger: Ledger, edited: Iterable[Edited])
                 select * from jsonb_to_recordset(cast(:rows as jsonb)) as r (phorest_id text, ghl_id text, detail jsonb))
             update audit_findings f set resolved_at = now()
             where location_id = :location_id and entity_type = :entity_type and kind = :kind and resolved_at is null
+                  and (:all or phorest_id = any(:only))
                   and not exists (select from now_edited n where n.phorest_id = f.phorest_id and n.ghl_id = f.ghl_id
                                                                  and n.detail = f.detail)
         """),

@@ -4,14 +4,14 @@ Belongs here: storing contacts as they were answered or read, loading them, the 
 anything from them (`plan`), writing to GHL (`apply`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal
 
 import orjson
-from sqlalchemy import Connection, Engine, select, text
+from sqlalchemy import Connection, Engine, or_, select, text
 
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.tables import ghl_contacts
@@ -142,6 +142,27 @@ def load(connection: Connection, location_id: str) -> dict[str, MirrorContact]:
         select(*(ghl_contacts.c[name] for name in _COLUMNS))
         .where(ghl_contacts.c.location_id == location_id)
         .order_by(ghl_contacts.c.ghl_id)
+    ).all()
+    return {row[0]: _held(row) for row in rows}
+
+
+def load_some(
+    connection: Connection,
+    location_id: str,
+    *,
+    ghl_ids: Collection[str] = (),
+    addresses: Collection[str] = (),
+    carrying: tuple[str, Collection[str]] | None = None,
+) -> dict[str, MirrorContact]:
+    """The contacts of these ids, at these addresses, or with one of these values in a custom field; gone ones included."""
+    held = ghl_contacts.c
+    wanted = [held.ghl_id.in_(ghl_ids), held.email.in_(addresses), held.phone.in_(addresses)]
+    if carrying is not None:
+        wanted.append(held.custom_fields[carrying[0]].astext.in_(carrying[1]))
+    rows = connection.execute(
+        select(*(held[name] for name in _COLUMNS))
+        .where(held.location_id == location_id, or_(*wanted))
+        .order_by(held.ghl_id)
     ).all()
     return {row[0]: _held(row) for row in rows}
 

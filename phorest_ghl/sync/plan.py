@@ -5,8 +5,9 @@ has no row in the plan, only its outcome.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
 from phorest_ghl.ghl.bulk_tags import BULK_LIMIT
@@ -47,7 +48,7 @@ class Action(StrEnum):
     """Map further members of a household to its contact; nothing is written in GHL."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FieldDiff:
     """One field: what GHL holds, what it should hold, and the rule that says so. Values are personal."""
 
@@ -58,7 +59,7 @@ class FieldDiff:
     rule: Rule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedChange:
     """One contact's change.
 
@@ -108,6 +109,13 @@ class PlannedChange:
     def clears(self) -> bool:
         """Whether it empties a field of ours: that is read back, for GHL's clearing is not documented (S18)."""
         return any(diff.facet in VALUE_FACETS and diff.after == "" for diff in self.diffs)
+
+    @property
+    def gives_up(self) -> frozenset[str]:
+        """Addresses that its contact holds now and will hold no more, for it gets others."""
+        if self.action is not Action.UPDATE:
+            return frozenset()
+        return frozenset(d.before for d in self.diffs if d.name in (EMAIL.name, PHONE.name) and d.before is not None)
 
     @property
     def read_backs(self) -> int:
@@ -169,7 +177,8 @@ class Plan:
     what the clients' flags do to the causes on record, written down before the first change is carried out; `decisions` are
     people's that the plan was made with. `first_write`: nothing was ever written to the location, so what it makes of the
     first write is read back (S18). `unread` are facets that are on and whose source was never read completely: nothing of
-    them is compared.
+    them is compared. `looked_at`: the only clients that were; None for all there are. `mornings`: the clients
+    of whom something waits for the morning, and until when (S5).
     """
 
     changes: tuple[PlannedChange, ...]
@@ -182,6 +191,8 @@ class Plan:
     decisions: Decisions = field(default_factory=Decisions)
     first_write: bool = False
     unread: frozenset[Facet] = frozenset()
+    looked_at: frozenset[str] | None = None
+    mornings: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
 
     @property
     def requests(self) -> int:
@@ -221,10 +232,16 @@ class Plan:
             to_guard=tuple(ghl_id for ghl_id in self.to_guard if ghl_id in written),
         )
 
-    def about(self, phorest_id: str) -> "Plan":
-        """The same plan with the one change, or the one outcome, that a client has part in, and with nobody else as an item."""
-        kept = tuple(change for change in self.changes if phorest_id in change.item_ids)
-        settled = {item: outcome for item, outcome in self.settled.items() if item == phorest_id}
+    def about(self, phorest_ids: Collection[str]) -> "Plan":
+        """The same plan with the changes, or the outcomes, that these clients have part in.
+
+        Of others only what makes room for them: an update by which a contact gives up an address that they need.
+        """
+        wanted = frozenset(phorest_ids)
+        theirs = {change.phorest_id: change for change in self.changes if not wanted.isdisjoint(change.item_ids)}
+        needed = {address for change in theirs.values() for address in change.desired.addresses}
+        kept = tuple(c for c in self.changes if theirs.get(c.phorest_id) is c or not needed.isdisjoint(c.gives_up))
+        settled = {item: outcome for item, outcome in self.settled.items() if item in wanted}
         written = {change.ghl_id for change in kept}
         return replace(
             self,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.ghl import fields
-from phorest_ghl.ghl.fields import EMAIL, PHONE, VALUE_FACETS
+from phorest_ghl.ghl.fields import VALUE_FACETS
 from phorest_ghl.sync import normalise
 from phorest_ghl.sync.decisions import Decisions, Kind, side_hash
 from phorest_ghl.sync.differences import Differences, consent_held
@@ -338,10 +338,4 @@ def _named_like(household: Household, contact: MirrorContact) -> Person | None:
 
 def _given_up(changes: Iterable[PlannedChange]) -> set[tuple[str, str]]:
     """(contact, address) pairs that updates of this plan replace. An address that is only no longer wanted stays there."""
-    return {
-        (str(change.ghl_id), diff.before)
-        for change in changes
-        if change.action is Action.UPDATE
-        for diff in change.diffs
-        if diff.name in (EMAIL.name, PHONE.name) and diff.before is not None
-    }
+    return {(str(change.ghl_id), address) for change in changes for address in change.gives_up}

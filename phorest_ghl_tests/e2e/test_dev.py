@@ -39,12 +39,15 @@ def test_from_init_to_a_run_launched_in_the_ui_and_to_nothing_left_running(desk:
             assert dagster.latest_metadata("ghl", "contacts")["outcome_applied"] == 0
             assert dagster.ended(dagster.launch("import_everything")) == "SUCCESS"
 
-            on = run("schedules", "on", "prune", "--json", cwd=desk)
+            on = run("schedules", "on", "prune", "repair", "--json", cwd=desk)
             assert on.returncode == 0, on.stderr
-            assert {line["name"] for line in json.loads(on.stdout)["schedules"] if line["running"]} == {"prune"}
+            assert {line["name"] for line in json.loads(on.stdout)["schedules"] if line["running"]} == {
+                "prune",
+                "repair",
+            }
             assert dagster.running_schedules() == {"prune_schedule"}
             off = run("schedules", "off", "--json", cwd=desk)
-            assert json.loads(off.stdout)["changed"] == ["prune"], off.stderr
+            assert json.loads(off.stdout)["changed"] == ["prune", "repair"], off.stderr
             assert dagster.running_schedules() == set()
             dev.interrupt()
 

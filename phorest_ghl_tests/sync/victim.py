@@ -41,6 +41,10 @@ def live(environ: dict[str, str], jobs: tuple[str, ...]) -> None:
             sync.confirm_workflows("a test")
             prepared = sync.prepare()
             sync.apply(sync.plan(prepared), prepared, started_at=datetime.now(UTC))
+        if "appointments" in jobs:
+            events = runtime.appointments_sync(batch_id=new_batch_id(), writing=True, lag_s=LAG_S)
+            known = events.prepare()
+            events.apply(events.plan(known), known, started_at=datetime.now(UTC))
         if "notes" in jobs:
             notes = runtime.check_ins_sync(batch_id=new_batch_id(), writing=True, lag_s=LAG_S)
             ready = notes.prepare()

@@ -44,7 +44,7 @@ def sync_one_client(context: dg.OpExecutionContext, config: ClientConfig, salon:
             )
         sync = salon.clients_sync(batch_id=new_batch_id(started), writing=not config.dry_run)
         prepared = sync.prepare()
-        plan = sync.plan(prepared).about(config.client_id)
+        plan = sync.plan(prepared, of=[config.client_id])
         if config.dry_run:
             context.log_event(dg.AssetObservation(CONTACTS, metadata=plan_metadata(plan, daily_limit=daily)))
             return

@@ -3,7 +3,7 @@
 Belongs here: the order of these steps and what stops a run before it starts. Does not: any of the steps itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,11 +14,12 @@ from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.ghl.calendars import CalendarClient, CalendarReader
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sync import mirror, opt_outs, summary
+from phorest_ghl.sync.client_repair import UNWRITTEN, ClientRepair, again
 from phorest_ghl.sync.clients import ENTITY as CLIENT
-from phorest_ghl.sync.clients import NotConfirmed, NotImported, usable_addresses
+from phorest_ghl.sync.clients import NotImported, require_confirmed, usable_addresses
 from phorest_ghl.sync.events import mirror as event_mirror
 from phorest_ghl.sync.events.keeper import REJECTED, EventKeeper, load_told
-from phorest_ghl.sync.events.plan import EventAction, EventPlan
+from phorest_ghl.sync.events.plan import NO_CONTACT, EventAction, EventPlan
 from phorest_ghl.sync.events.planner import EventPlanner, HeldEvents
 from phorest_ghl.sync.events.projection import EventProjector, Team
 from phorest_ghl.sync.events.rules import EventRules
@@ -27,7 +28,7 @@ from phorest_ghl.sync.events.writer import EventWriter, GhlClock, silent
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.lookup import SEARCH_LAG_S
 from phorest_ghl.sync.mirror import LocationState
-from phorest_ghl.sync.outcomes import Tally
+from phorest_ghl.sync.outcomes import Deferred, Outcome, Tally
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import load_names, was_imported
 from phorest_ghl.sync.summary import RunResult
@@ -52,7 +53,10 @@ class PreparedEvents:
 
 
 class AppointmentsSync:
-    """One run for one location. A reader is enough to plan; to apply takes a client with write verbs."""
+    """One run for one location. A reader is enough to plan; to apply takes a client with write verbs.
+
+    With `repair`, clients whom appointments wait for are brought onto contacts before their events are made.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class AppointmentsSync:
         rules: EventRules,
         people_rules: Rules = Rules(),  # noqa: B008 - frozen
         lag_s: float = SEARCH_LAG_S,
+        repair: ClientRepair | None = None,
     ) -> None:
         self._engine = engine
         self._client = client
@@ -72,6 +77,7 @@ class AppointmentsSync:
         self._people_rules = people_rules
         self._ledger = Ledger(client.location_id, ENTITY, batch_id)
         self._lag_s = lag_s
+        self._repair = repair
 
     def prepare(self) -> PreparedEvents:
         """Read the location, its calendars and its new opt-outs, and on the first run what its calendars hold.
@@ -111,7 +117,38 @@ class AppointmentsSync:
         return prepared
 
     def plan(self, prepared: PreparedEvents) -> EventPlan:
-        """What would be done. Runs in a read-only transaction."""
+        """What would be done. Runs in read-only transactions.
+
+        Appointments of clients that could be brought are `deferred` in it, until `bring` has brought them.
+        """
+        made = self._planned(prepared)
+        if self._repair is None or not made.waiting:
+            return made
+        clients = tuple(dict.fromkeys(made.waiting.values()))
+        return _with_reasons(made, self._repair.judged(prepared.location, prepared.clock.now(), clients))
+
+    def bring(
+        self, plan: EventPlan, prepared: PreparedEvents, *, started_at: datetime, job_id: str | None = None
+    ) -> EventPlan:
+        """Bring the clients that a plan waits for onto contacts, a run of the clients' road; the plan as it is then.
+
+        Raises NotConfirmed before anything is written; afterwards what `ClientsSync.apply` raises.
+        """
+        if self._repair is None:
+            return plan
+        require_confirmed(self._client.location_id, prepared.location)
+        caught_up = self._repair.catch_up(prepared.location, prepared.clock.now(), started_at=started_at, job_id=job_id)
+        if not plan.waiting:
+            return plan if caught_up is None else self._planned(prepared)
+        clients = tuple(dict.fromkeys(plan.waiting.values()))
+        brought = self._repair.bring(
+            prepared.location, prepared.clock.now(), clients, started_at=started_at, job_id=job_id
+        )
+        anew = self._planned(prepared) if set(clients) - brought.left.keys() else plan
+        left = dict.fromkeys(clients, Deferred(again(UNWRITTEN))) | dict(brought.left)
+        return _with_reasons(anew, left)
+
+    def _planned(self, prepared: PreparedEvents) -> EventPlan:
         with self._engine.connect() as connection, connection.begin():
             connection.execute(text("set transaction isolation level repeatable read, read only"))
             return self._plan(connection, prepared)
@@ -125,18 +162,15 @@ class AppointmentsSync:
         job_id: str | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> RunResult:
-        """Carry out a plan and write the run's summary; also where the run ends early.
+        """Carry out a plan and write the run's summary; also where the run ends early. Clients it waits for come first.
 
         Raises NotConfirmed before anything is written; afterwards what is no vendor's refusal.
         """
         if not isinstance(self._client, CalendarClient):
             raise TypeError("to apply takes a client with write verbs")
-        if prepared.location.workflows_confirmed_at is None:
-            raise NotConfirmed(
-                f"Location {self._client.location_id} was never written to, and it is not confirmed that its workflows are "
-                "paused or leave out phorest:backfill. Run `phorest-ghl sync clients --workflows-paused` first."
-            )
+        require_confirmed(self._client.location_id, prepared.location)
         client = self._client
+        plan = self.bring(plan, prepared, started_at=started_at, job_id=job_id)
         items = [*plan.settled, *(change.phorest_id for change in plan.changes)]
         run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
         return run.carried_out(
@@ -225,6 +259,15 @@ class AppointmentsSync:
                 "another one."
             )
         return team
+
+
+def _with_reasons(plan: EventPlan, of_clients: Mapping[str, Outcome]) -> EventPlan:
+    """The plan with what its clients' outcomes mean for appointments that wait for them; those wait no longer."""
+    over = {item: of_clients[client] for item, client in plan.waiting.items() if client in of_clients}
+    waiting = {item: client for item, client in plan.waiting.items() if item not in over}
+    # One whose event stands on another contact keeps the outcome that it has there.
+    told = {item: outcome for item, outcome in over.items() if plan.settled.get(item) == Deferred(NO_CONTACT)}
+    return replace(plan, settled={**plan.settled, **told}, waiting=waiting)
 
 
 def _live_at(connection: Connection, location_id: str) -> datetime | None:

@@ -5,7 +5,7 @@ Belongs here: the shape of a plan. Does not: making one (`planner`), carrying it
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from phorest_ghl.ghl.fields import Rule
@@ -93,6 +93,7 @@ class EventPlan:
     """The changes, and the outcomes of all appointments that have none.
 
     `unremembered` are appointments outside the window that Phorest changed in nothing that an event shows.
+    `waiting` are appointments whose client may get a contact, each with that client, the soonest first.
     """
 
     changes: tuple[EventChange, ...]
@@ -101,6 +102,7 @@ class EventPlan:
     future: int = 0
     """Creates whose start is still to come: GHL sends no reminder that hangs on the creation of these (safety S2)."""
     unremembered: Mapping[str, str] | None = None
+    waiting: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def total(self) -> int:

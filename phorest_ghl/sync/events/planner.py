@@ -35,7 +35,7 @@ from phorest_ghl.sync.events.projection import (
     EventProjector,
     value_hash,
 )
-from phorest_ghl.sync.events.source import RESERVED, AppointmentRow, Client, winner
+from phorest_ghl.sync.events.source import RESERVED, AppointmentRow, Client, end_of_chain, winner
 from phorest_ghl.sync.journal import Intent, MappingRow
 from phorest_ghl.sync.outcomes import Deferred, Outcome, Rejected, Skipped, Unchanged
 from phorest_ghl.sync.plan import NOT_AGAIN
@@ -75,6 +75,7 @@ class EventPlanner:
         settled: dict[str, Outcome] = {}
         changes: list[EventChange] = []
         unremembered: dict[str, str] = {}
+        waiting = [row for row in rows if self._waits(row)]
         for row in rows:
             if not row.in_window and row.phorest_id not in self._held.mappings:
                 continue
@@ -89,7 +90,9 @@ class EventPlanner:
         settled |= held_back
         announced = self._announced(rows, changes, settled)
         future = sum(c.action is EventAction.CREATE and c.desired.starts_at > self._now for c in announced)
-        return EventPlan(tuple(announced), settled, tuple(findings), future, unremembered)
+        waiting.sort(key=lambda row: (row.starts_at <= self._now, row.starts_at))
+        ends = {row.phorest_id: end_of_chain(self._clients, row.client_id or "") for row in waiting}
+        return EventPlan(tuple(announced), settled, tuple(findings), future, unremembered, ends)
 
     def _one(self, row: AppointmentRow) -> EventChange | Outcome:
         mapping = self._held.mappings.get(row.phorest_id)
@@ -123,6 +126,19 @@ class EventPlanner:
             ghl_id=None,
             diffs=diffs,
             reason="new appointment" if wanted else "an earlier create has no answer yet",
+        )
+
+    def _waits(self, row: AppointmentRow) -> bool:
+        """Whether the event is made, or moved to another contact, once the appointment's client has one."""
+        if row.cancelled or row.activation_state == RESERVED or row.client_id is None:
+            return False
+        mapping = self._held.mappings.get(row.phorest_id)
+        event = None if mapping is None else self._held.mirror.get(mapping.ghl_id)
+        if not row.in_window if mapping is None else (event is not None and event.gone) or row.starts_at <= self._now:
+            return False
+        client = winner(self._clients, row.client_id)
+        return client is None or (
+            client.contact_id is None and not client.walk_in and not client.closed and client.reachable
         )
 
     def _without_contact(self, row: AppointmentRow, client: Client | None) -> Outcome:

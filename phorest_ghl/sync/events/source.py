@@ -128,6 +128,17 @@ def load_contacts(connection: Connection, location_id: str) -> dict[str, Client]
     return {row["phorest_id"]: Client(**row) for row in rows}
 
 
+def end_of_chain(clients: Mapping[str, Client], client_id: str) -> str:
+    """Who a client is now, be it somebody whom nobody knows here yet; itself where the chain runs in a circle."""
+    last, seen = client_id, {client_id}
+    while (client := clients.get(last)) is not None and client.merged_to is not None:
+        if client.merged_to in seen:
+            return client_id
+        last = client.merged_to
+        seen.add(last)
+    return last
+
+
 def winner(clients: Mapping[str, Client], client_id: str) -> Client | None:
     """The client that a merged one has become part of, or itself; None where nobody is known. Goes round no circle."""
     client = clients.get(client_id)

@@ -29,7 +29,8 @@ _SALES = """
         left join who on who.loser = p.client_id
         left join zones on zones.branch_id = p.branch_id
         left join voided on voided.branch_id = p.branch_id and voided.transaction_id = p.transaction_id
-        where p.client_id is not null and p.deleted_at is null and not p.voided and p.voided_transaction_id is null
+        where p.client_id is not null and (cast(:only as text[]) is null or p.client_id = any(cast(:only as text[])))
+              and p.deleted_at is null and not p.voided and p.voided_transaction_id is null
               and not p.open_sale and voided.transaction_id is null and p.purchased_date is not null
               and coalesce(p.item_type, '') <> 'OUTSTANDING_BALANCE_PMT')
 """
@@ -80,4 +81,4 @@ def spend(connection: Connection, at: Moment) -> Mapping[str, Mapping[str, Decim
 
 def _parameters(at: Moment) -> dict[str, object]:
     everything = at.parameters
-    return {name: everything[name] for name in ("winners", "zones")}
+    return {name: everything[name] for name in ("winners", "zones", "only")}

@@ -49,16 +49,6 @@ def test_rows_that_need_no_event_get_none_and_say_why(diary: Diary) -> None:
     assert result.reasons["skipped"] == {"never existed in GHL": 1, "a held slot, not booked yet": 1, "no client": 1}
 
 
-def test_an_appointment_of_a_client_without_contact_waits_for_the_contact(diary: Diary) -> None:
-    client = diary.sandbox.truth("phorest/clients")[0]
-    diary.book(diary.reachable())
-    (key,) = diary.book(diary.reachable(1), at=MORNING + timedelta(days=1))
-    diary.edit(key, clientId="a-client-not-yet-imported0")
-    result = diary.tick()
-    assert result.reasons["deferred"] == {"its client has no contact yet": 1}
-    assert client is not None
-
-
 def test_a_moved_and_a_cancelled_appointment_change_their_event_and_undo_brings_it_back(diary: Diary) -> None:
     (key,) = diary.book(diary.reachable())
     diary.tick()

@@ -1,0 +1,1 @@
+"""What puts right in the background what a run could not finish."""
