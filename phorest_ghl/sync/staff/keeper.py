@@ -214,7 +214,9 @@ class StaffKeeper:
             self.ledger.guard(connection, contact.id)
         written = [diff for diff in change.diffs if created or diff.facet is not Facet.TAGS]
         self._note(connection, change, contact.id, written, lost)
-        self._resolve(connection, change.item_ids, *CAUSES)
+        # What was refused stays refused while only channels are closed.
+        whole = bool(sent) or change.action is not StaffAction.UPDATE
+        self._resolve(connection, change.item_ids, *(cause for cause in CAUSES if whole or cause != REJECTED))
         self.ledger.resolve_findings(connection, NOT_KEPT, change.item_ids)
         return lost
 

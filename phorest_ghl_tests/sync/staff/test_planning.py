@@ -145,6 +145,7 @@ def test_s14_a_contact_of_the_same_name_at_its_address_gets_tags_and_one_of_anot
     assert (other.settled, [f.kind for f in other.findings]) == ({"S1": Rejected(TAKEN)}, [TAKEN])
     two = planned([AOIFE], Known(mirror={"G1": theirs(phone=None), "G2": theirs(ghl_id="G2", email=None)}))
     assert (two.settled, [f.kind for f in two.findings]) == ({"S1": Rejected(SEVERAL)}, [SEVERAL])
+    assert planned([AOIFE], Known(mirror={"G1": theirs(first_name="Niamh", gone_at=AT)})).counts()["create"] == 1
     another = MappingRow("C", "G1", "primary", {}, None, None)
     assert planned([AOIFE], Known(mirror={"G1": theirs()}, clients={"C": another})).settled == {"S1": Rejected(TAKEN)}
 
@@ -235,6 +236,12 @@ def test_content_that_ghl_refused_is_not_sent_again_until_it_changes() -> None:
     refused = {"S1": member.source_hash(KEYRING)}
     assert planned([AOIFE], Known(refused=refused)).settled == {"S1": Rejected(NOT_AGAIN)}
     assert planned([replace(AOIFE, first_name="Eefa")], Known(refused=refused)).counts()["create"] == 1
+    # On a contact that is there a refused address holds up neither its tags nor the closing of a channel.
+    changed = on_record(contact(email="old@example.com"), mapping(email="old@example.com"), refused=refused)
+    assert planned([AOIFE], changed).settled == {"S1": Rejected(NOT_AGAIN)}
+    opened = contact(email="old@example.com", dnd_settings={**staff_settings(), "SMS": DndSetting(status="inactive")})
+    (change,) = planned([AOIFE], replace(changed, mirror={"G1": opened})).changes
+    assert change.field_names == ["SMS"]
 
 
 def test_a_plan_counts_its_requests_and_may_be_cut_short() -> None:
