@@ -19,7 +19,7 @@ from phorest_ghl.db.engine import RecordBusy
 from phorest_ghl.db.transactions import in_transaction, under_lock
 from phorest_ghl.db.work_items import WorkItem, open_items
 from phorest_ghl.http.errors import MEETS_EVERY_CALL, ApiError
-from phorest_ghl.sync import mornings, plan
+from phorest_ghl.sync import plan
 from phorest_ghl.sync.clients import ENTITY, ClientsSync, Prepared, require_confirmed
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.mirror import LocationState
@@ -98,16 +98,16 @@ class ClientRepair:
         self._ledger = ledger
 
     def judged(
-        self, location: LocationState, now: datetime, phorest_ids: Collection[str], *, by_hand: bool = False
+        self, location: LocationState, now: datetime, phorest_ids: Collection[str], *, early: Collection[str] = ()
     ) -> dict[str, Outcome]:
         """Why clients without a contact are not brought now, as their appointments say it; who is missing here is.
 
-        Raises ApiError.
+        Those whose visit is `early` do not wait for the morning. Raises ApiError.
         """
         prepared = self._prepared(location, now)
         if isinstance(prepared, Deferred):
             return dict.fromkeys(phorest_ids, prepared)
-        return self._judged(prepared, phorest_ids, by_hand=by_hand)
+        return self._judged(prepared, phorest_ids, early=early)
 
     def run(
         self, phorest_ids: Sequence[str], *, started_at: datetime, job_id: str | None = None, by_hand: bool = False
@@ -132,12 +132,13 @@ class ClientRepair:
         *,
         started_at: datetime,
         job_id: str | None = None,
+        early: Collection[str] = (),
         by_hand: bool = False,
     ) -> Brought:
         """Read these clients from Phorest and sync them, whoever of them another process has not brought meanwhile.
 
-        `by_hand` is a person's wish: they are read and synced whatever became of them before.
-        Raises what `ClientsSync.apply` raises.
+        Those whose visit is `early` get their contact at night too, with the guard tag (S5). `by_hand` is a person's wish:
+        they are read and synced whatever became of them before. Raises what `ClientsSync.apply` raises.
         """
         prepared = self._prepared(location, now)
         if isinstance(prepared, Deferred):
@@ -148,13 +149,14 @@ class ClientRepair:
         def work() -> Brought:
             mapped = self._mapped(now_ids)
             without = now_ids if by_hand else [key for key in now_ids if key not in mapped]
-            judged = self._judged(prepared, without, by_hand=by_hand)
+            judged = self._judged(prepared, without, by_hand=by_hand, early=early)
             wanted = [key for key in without if by_hand or key not in judged]
             if not wanted:
                 return Brought(left=left | judged)
             judged = {key: outcome for key, outcome in judged.items() if key not in wanted}
             failed, ends = self._fetched(wanted)
-            result = self._synced(prepared, sorted(set(ends.values())), started_at, job_id) if ends else None
+            now_too = {ends[key] for key in early if key in ends}
+            result = self._synced(prepared, set(ends.values()), now_too, started_at, job_id) if ends else None
             after = self._after(prepared, wanted, ends, failed)
             return Brought(len(wanted), left | judged | after, result)
 
@@ -162,21 +164,6 @@ class ClientRepair:
             return under_lock(self._engine, [self._key(key) for key in now_ids], work)
         except RecordBusy:
             return Brought(left=left | dict.fromkeys(now_ids, Deferred(BUSY)))
-
-    def catch_up(
-        self, location: LocationState, now: datetime, *, started_at: datetime, job_id: str | None = None
-    ) -> RunResult | None:
-        """Sync the clients of whom something waited for the morning and whose morning has come (S5); None where nobody is.
-
-        Raises what `ClientsSync.apply` raises.
-        """
-        with self._engine.connect() as connection:
-            due = mornings.due(connection, self._ledger.location_id, ENTITY, now)
-        prepared = self._prepared(location, now) if due else Deferred("nobody is due")
-        if isinstance(prepared, Deferred):
-            return None  # a field in the way is told by the clients' own run
-        made = self._clients.plan(prepared, of=due if len(due) <= _FEW else None)
-        return self._clients.apply(made, prepared, started_at=started_at, job_id=job_id)
 
     def _key(self, phorest_id: str) -> str:
         return f"repair {self._ledger.location_id} {ENTITY} {phorest_id}"
@@ -189,14 +176,17 @@ class ClientRepair:
 
     # --- whom not to bring
 
-    def _judged(self, prepared: Prepared, phorest_ids: Collection[str], *, by_hand: bool) -> dict[str, Outcome]:
+    def _judged(
+        self, prepared: Prepared, phorest_ids: Collection[str], *, by_hand: bool = False, early: Collection[str] = ()
+    ) -> dict[str, Outcome]:
         with self._engine.connect() as connection:
             resting = {} if by_hand else self._resting(connection, phorest_ids)
             known = [row.phorest_id for row in load_clients(connection, sorted(phorest_ids))]
         known = [key for key in known if key not in resting]
         of = known if len(known) <= _FEW else None
         settled = self._clients.plan(prepared, of=of).settled if known else dict[str, Outcome]()
-        return {**resting, **{key: _of_appointment(settled[key]) for key in known if key in settled}}
+        said = {key: _of_appointment(settled[key]) for key in known if key in settled}
+        return {**resting, **{key: why for key, why in said.items() if key not in early or why.reason != MORNING}}
 
     def _resting(self, connection: Connection, phorest_ids: Collection[str]) -> dict[str, Outcome]:
         """Clients that could not be brought a moment ago, or too often."""
@@ -261,8 +251,23 @@ class ClientRepair:
                 return into
             phorest_id = into
 
-    def _synced(self, prepared: Prepared, ends: Sequence[str], started_at: datetime, job_id: str | None) -> RunResult:
-        made = self._clients.plan(prepared, of=ends)
+    def _synced(
+        self,
+        prepared: Prepared,
+        ends: Collection[str],
+        early: Collection[str],
+        started_at: datetime,
+        job_id: str | None,
+    ) -> RunResult:
+        made = self._clients.plan(prepared, of=sorted(ends))
+        waiting = {key for key, outcome in made.settled.items() if outcome.reason == QUIET_HOURS}
+        at_night, rest = sorted(waiting & set(early)), sorted(set(ends) - (waiting & set(early)))
+        if at_night:
+            guarded = self._clients.plan(prepared, of=at_night, guarded=True)
+            result = self._clients.apply(guarded, prepared, started_at=started_at, job_id=job_id)
+            if not rest or result.stopped is not None:
+                return result
+            made = self._clients.plan(prepared, of=rest)
         return self._clients.apply(made, prepared, started_at=started_at, job_id=job_id)
 
     # --- what is kept of it

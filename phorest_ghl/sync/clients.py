@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, text
@@ -37,7 +38,7 @@ from phorest_ghl.sync.parts import Part, only
 from phorest_ghl.sync.plan import Plan
 from phorest_ghl.sync.planner import Planner
 from phorest_ghl.sync.projection import Projector
-from phorest_ghl.sync.quiet_hours import until_morning
+from phorest_ghl.sync.quiet_hours import branch_clock, under_guard, until_morning
 from phorest_ghl.sync.registry import resolve_fields
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import Names, load_clients, load_names, was_imported
@@ -160,10 +161,16 @@ class ClientsSync:
         )
         return Prepared(replace(location, polled_at=None), dict(field_ids), now)
 
-    def plan(self, prepared: Prepared, *, of: Collection[str] | None = None) -> Plan:
-        """What would be done, with everybody, or `of` some clients alone. Runs in a read-only transaction."""
+    def plan(self, prepared: Prepared, *, of: Collection[str] | None = None, guarded: bool = False) -> Plan:
+        """What would be done, with everybody, or `of` some clients alone. Runs in a read-only transaction.
+
+        `guarded` makes at any hour the contacts that these have not, with the guard tag, and nothing else (S5).
+        """
         with _uncollected(), self._engine.connect() as connection, connection.begin():
             connection.execute(text("set transaction isolation level repeatable read, read only"))
+            if guarded:
+                made = self._plan(connection, _quiet(prepared), of)
+                return under_guard(made, self._rules.hours, prepared.now, self._clocks(connection))
             made = self._plan(connection, prepared, of)
             made = made if self._part is None else only(made, self._part)
             calm = prepared.location.quiet or not made.changes
@@ -191,7 +198,7 @@ class ClientsSync:
         run = summary.Run(replace(self._ledger, entity_type=entity), started_at=started_at, job_id=job_id)
 
         def work(tally: Tally) -> ApiError | None:
-            keeper = self._keeper(self._as_it_is_now(prepared))
+            keeper = self._keeper(_quiet(prepared) if plan.under_guard else self._as_it_is_now(prepared))
             writer = ContactWriter(client, keeper, bulk=self._bulk, lag_s=self._lag_s)
             return self._carry_out(plan, prepared, Applier(writer, progress=progress), tally)
 
@@ -353,15 +360,17 @@ class ClientsSync:
 
     def _until_morning(self, connection: Connection, plan: Plan, now: datetime) -> Plan:
         """What of it may be written at this hour (S5). While a location is quiet the guard tag keeps workflows away."""
-        zones = load_names(connection).zones
         unsettled = [key for key, intent in self._ledger.open_intents(connection).items() if intent.state != "planned"]
         return until_morning(
             plan,
             self._rules.hours,
             now,
-            lambda branch_id: ZoneInfo(zones.get(branch_id or "") or next(iter(zones.values()), "UTC")),
+            self._clocks(connection),
             unsettled=unsettled,
         )
+
+    def _clocks(self, connection: Connection) -> Callable[[str | None], ZoneInfo]:
+        return partial(branch_clock, load_names(connection).zones)
 
     def _keep_step(self, connection: Connection, plan: Plan) -> None:
         """What waits for the morning or a person, and what the clients' flags do to the causes on record; all of it first."""
@@ -421,6 +430,11 @@ def _uncollected() -> Generator[None]:
 def new_batch_id(now: datetime | None = None) -> str:
     """An id for a run: sortable by time, in UTC."""
     return (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S.%f")
+
+
+def _quiet(prepared: Prepared) -> Prepared:
+    """As if the location were quiet: what is made carries the guard tag."""
+    return replace(prepared, location=replace(prepared.location, mode="quiet"))
 
 
 def _items(plan: Plan) -> list[str]:

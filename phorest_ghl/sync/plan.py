@@ -178,7 +178,7 @@ class Plan:
     people's that the plan was made with. `first_write`: nothing was ever written to the location, so what it makes of the
     first write is read back (S18). `unread` are facets that are on and whose source was never read completely: nothing of
     them is compared. `looked_at`: the only clients that were; None for all there are. `mornings`: the clients
-    of whom something waits for the morning, and until when (S5).
+    of whom something waits for the morning, and until when (S5). `under_guard`: made at night, with the guard tag.
     """
 
     changes: tuple[PlannedChange, ...]
@@ -193,6 +193,7 @@ class Plan:
     unread: frozenset[Facet] = frozenset()
     looked_at: frozenset[str] | None = None
     mornings: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    under_guard: bool = False
 
     @property
     def requests(self) -> int:

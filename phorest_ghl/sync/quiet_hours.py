@@ -7,9 +7,9 @@ appointments in the morning goes on with it (`mornings`). Nothing else waits: cl
 fields, and the tags that say that a contact was closed.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from phorest_ghl.ghl.fields import BANNED_TAG, DELETED_TAG, MERGED_TAG, Facet
@@ -18,6 +18,8 @@ from phorest_ghl.sync.outcomes import Deferred, Outcome
 from phorest_ghl.sync.plan import PRESENT, Action, FieldDiff, Plan, PlannedChange
 
 QUIET_HOURS = "quiet hours"
+EARLY = timedelta(hours=2)
+"""A visit that starts less than so long after the opening needs its client's contact in the night before."""
 _CLOSED = frozenset({BANNED_TAG, DELETED_TAG, MERGED_TAG})
 """Tags of contacts whose channels are closed with them: nobody can be reached by what they start."""
 
@@ -50,6 +52,25 @@ def until_morning(
     return replace(plan, changes=tuple(kept), settled={**plan.settled, **waiting}, mornings=mornings)
 
 
+def needed_early(starts_at: datetime, hours: ContactHours, now: datetime, zone: ZoneInfo) -> bool:
+    """Whether a visit starts so early after these quiet hours that its client's contact cannot wait for their end."""
+    return not hours.permit(now, zone) and now < starts_at < hours.next_opening(now, zone) + EARLY
+
+
+def under_guard(plan: Plan, hours: ContactHours, now: datetime, zone_of: Callable[[str | None], ZoneInfo]) -> Plan:
+    """The contacts alone that a plan of a quiet location makes: now, with the guard tag, which goes in the morning."""
+    creates = tuple(change for change in plan.changes if change.action is Action.CREATE)
+    mornings = {
+        item: hours.next_opening(now, zone_of(change.desired.household.primary.client.branch_id))
+        for change in plan.changes
+        for item in change.item_ids
+    }
+    made = {item for change in creates for item in change.item_ids}
+    waiting = {item: Deferred(QUIET_HOURS, until) for item, until in mornings.items() if item not in made}
+    settled = {**plan.settled, **waiting}
+    return replace(plan, changes=creates, settled=settled, to_guard=(), mornings=mornings, under_guard=True)
+
+
 def _calm(change: PlannedChange) -> PlannedChange | None:
     """What of a change may be written at night, or None for nothing of it."""
     if change.action is Action.CREATE:
@@ -62,3 +83,8 @@ def _calm(change: PlannedChange) -> PlannedChange | None:
 
 def _new_tag(diff: FieldDiff) -> bool:
     return diff.facet is Facet.TAGS and diff.after == PRESENT and diff.name not in _CLOSED
+
+
+def branch_clock(zones: Mapping[str, str], branch_id: str | None) -> ZoneInfo:
+    """The zone of a branch; of one that is not known, the salon's first."""
+    return ZoneInfo(zones.get(branch_id or "") or next(iter(zones.values()), "UTC"))

@@ -14,6 +14,7 @@ from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.ghl.calendars import CalendarClient, CalendarReader
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sync import mirror, opt_outs, summary
+from phorest_ghl.sync.catching_up import CatchUp
 from phorest_ghl.sync.client_repair import UNWRITTEN, ClientRepair, again
 from phorest_ghl.sync.clients import ENTITY as CLIENT
 from phorest_ghl.sync.clients import NotImported, require_confirmed, usable_addresses
@@ -23,12 +24,13 @@ from phorest_ghl.sync.events.plan import NO_CONTACT, EventAction, EventPlan
 from phorest_ghl.sync.events.planner import EventPlanner, HeldEvents
 from phorest_ghl.sync.events.projection import EventProjector, Team
 from phorest_ghl.sync.events.rules import EventRules
-from phorest_ghl.sync.events.source import load_appointments, load_contacts
+from phorest_ghl.sync.events.source import load_appointments, load_contacts, starts
 from phorest_ghl.sync.events.writer import EventWriter, GhlClock, silent
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.lookup import SEARCH_LAG_S
 from phorest_ghl.sync.mirror import LocationState
 from phorest_ghl.sync.outcomes import Deferred, Outcome, Tally
+from phorest_ghl.sync.quiet_hours import branch_clock, needed_early
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import load_names, was_imported
 from phorest_ghl.sync.summary import RunResult
@@ -55,7 +57,8 @@ class PreparedEvents:
 class AppointmentsSync:
     """One run for one location. A reader is enough to plan; to apply takes a client with write verbs.
 
-    With `repair`, clients whom appointments wait for are brought onto contacts before their events are made.
+    With `repair`, clients whom appointments wait for are brought onto contacts before their events are made; with
+    `catch_up`, what of clients waited for the morning comes first.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class AppointmentsSync:
         people_rules: Rules = Rules(),  # noqa: B008 - frozen
         lag_s: float = SEARCH_LAG_S,
         repair: ClientRepair | None = None,
+        catch_up: CatchUp | None = None,
     ) -> None:
         self._engine = engine
         self._client = client
@@ -78,6 +82,7 @@ class AppointmentsSync:
         self._ledger = Ledger(client.location_id, ENTITY, batch_id)
         self._lag_s = lag_s
         self._repair = repair
+        self._catch_up = catch_up
 
     def prepare(self) -> PreparedEvents:
         """Read the location, its calendars and its new opt-outs, and on the first run what its calendars hold.
@@ -124,8 +129,9 @@ class AppointmentsSync:
         made = self._planned(prepared)
         if self._repair is None or not made.waiting:
             return made
-        clients = tuple(dict.fromkeys(made.waiting.values()))
-        return _with_reasons(made, self._repair.judged(prepared.location, prepared.clock.now(), clients))
+        clients, now = tuple(dict.fromkeys(made.waiting.values())), prepared.clock.now()
+        early = self._early(made, prepared, now)
+        return _with_reasons(made, self._repair.judged(prepared.location, now, clients, early=early))
 
     def bring(
         self, plan: EventPlan, prepared: PreparedEvents, *, started_at: datetime, job_id: str | None = None
@@ -134,19 +140,33 @@ class AppointmentsSync:
 
         Raises NotConfirmed before anything is written; afterwards what `ClientsSync.apply` raises.
         """
-        if self._repair is None:
-            return plan
         require_confirmed(self._client.location_id, prepared.location)
-        caught_up = self._repair.catch_up(prepared.location, prepared.clock.now(), started_at=started_at, job_id=job_id)
-        if not plan.waiting:
-            return plan if caught_up is None else self._planned(prepared)
+        location, now = prepared.location, prepared.clock.now()
+        if self._catch_up is not None and self._catch_up.run(location, now, started_at=started_at, job_id=job_id):
+            plan = self.plan(prepared)
+        if self._repair is None or not plan.waiting:
+            return plan
         clients = tuple(dict.fromkeys(plan.waiting.values()))
         brought = self._repair.bring(
-            prepared.location, prepared.clock.now(), clients, started_at=started_at, job_id=job_id
+            location, now, clients, started_at=started_at, job_id=job_id, early=self._early(plan, prepared, now)
         )
         anew = self._planned(prepared) if set(clients) - brought.left.keys() else plan
         left = dict.fromkeys(clients, Deferred(again(UNWRITTEN))) | dict(brought.left)
         return _with_reasons(anew, left)
+
+    def _early(self, plan: EventPlan, prepared: PreparedEvents, now: datetime) -> set[str]:
+        """The clients a plan waits for whose visit is so early that their contact cannot wait for the morning (S5)."""
+        if prepared.location.quiet:
+            return set()
+        with self._engine.connect() as connection:
+            zones = load_names(connection).zones
+            rows = starts(connection, plan.waiting)
+        hours = self._rules.hours
+        return {
+            plan.waiting[item]
+            for item, (branch_id, starts_at) in rows.items()
+            if needed_early(starts_at, hours, now, branch_clock(zones, branch_id))
+        }
 
     def _planned(self, prepared: PreparedEvents) -> EventPlan:
         with self._engine.connect() as connection, connection.begin():
