@@ -136,10 +136,11 @@ def _next_run(served: SandboxProcess, settings: Settings) -> Counter[str]:
 
 
 def _mapped(settings: Settings) -> tuple[int, ...]:
-    """Contacts, events and notes on record."""
+    """Contacts, events and notes on record; a contact that is a client's and the staff's is one."""
     with open_runtime(settings) as runtime, runtime.engine.connect() as connection:
         found = connection.execute(
-            text("select entity_type, count(distinct ghl_id) from entity_mappings where removed_at is null group by 1")
+            text("""select case entity_type when 'staff' then 'client' else entity_type end, count(distinct ghl_id)
+                    from entity_mappings where removed_at is null group by 1""")
         )
         by_entity = {row[0]: row[1] for row in found}
     return tuple(by_entity.get(name, 0) for name in ("client", "appointment", "checkin"))

@@ -85,6 +85,9 @@ class Loads:
     def check_all_arrived(self, visits: set[str], *, first: str = f"{FIRST}-01") -> None:
         """Each household on one contact, each appointment of theirs from that day on one event, each visit one note."""
         self.rig.check_everyone_is_on_one_contact()
+        employed = [tag for contact in self.staff() for tag in contact["tags"] if tag.startswith("phorest-staff-id:")]
+        assert employed, "nobody of the staff has a contact"
+        assert sorted(set(employed)) == sorted(employed), "two contacts of one row of the staff"
         synced = {row["clientId"] for row in self.rig.clients(syncable=True)}
         last = (NOW + timedelta(days=120)).date().isoformat()
         wanted = {

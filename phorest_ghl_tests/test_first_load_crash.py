@@ -24,10 +24,17 @@ def middle(loads: Loads) -> str:
     [
         ("insert on import_cursors", "new.entity_type = 'appointment' and new.scope like '%/2025-09'"),
         ("insert on entity_mappings", "new.entity_type = 'client'"),
+        ("insert on entity_mappings", "new.entity_type = 'staff'"),
         ("insert on entity_mappings", "new.entity_type = 'appointment' and new.phorest_id > '{middle}'"),
         ("insert on ghl_notes", "true"),
     ],
-    ids=["between the months", "contacts made and not noted", "events made and not noted", "notes made and not noted"],
+    ids=[
+        "between the months",
+        "contacts made and not noted",
+        "staff",
+        "events made and not noted",
+        "notes made and not noted",
+    ],
 )
 def test_a_first_load_killed_in_any_step_is_finished_by_starting_it_again(
     database: Database, write: str, condition: str

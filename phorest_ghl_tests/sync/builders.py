@@ -153,7 +153,7 @@ dnd = st.builds(
     DndSetting,
     status=st.sampled_from(["active", "inactive", "permanent", "something new"]),
     message=st.none() | st.just("a word"),
-    code=st.sampled_from([None, "phorest_ghl", "101"]),
+    code=st.sampled_from([None, "phorest_ghl", "phorest_ghl_staff", "101"]),
 )
 held_settings = st.dictionaries(st.sampled_from(["Email", "SMS", "Call", "WhatsApp", "GMB", "FB", "RCS"]), dnd)
 

@@ -169,6 +169,28 @@ def test_s7_only_a_block_with_our_marker_is_ours() -> None:
     assert consent.foreign_blocks(None) == ()
 
 
+def test_s17_a_block_made_with_a_staff_contact_is_nobodys_opt_out_and_nothing_of_ours_opens_it() -> None:
+    made = consent.staff_settings()
+    assert set(made) == {channel.value for channel in Channel}
+    assert consent.foreign_blocks(made) == consent.to_open({}, made) == ()
+    assert consent.closed_for_staff(made)
+    carrier = DndSetting(status="permanent", code=consent.STAFF_MARKER)
+    assert consent.foreign_blocks({**made, "SMS": carrier}) == (Channel.SMS,)
+    assert not consent.closed_for_staff({**made, "SMS": carrier})
+    assert not consent.closed_for_staff({name: made[name] for name in ("Email", "SMS")})
+    assert not consent.closed_for_staff(None)
+
+
+@given(held_settings)
+def test_s17_closing_a_staff_contact_closes_every_channel_and_touches_no_block_that_stands(
+    held: dict[str, DndSetting],
+) -> None:
+    closed = consent.staff_settings(held)
+    assert all(closed[channel.value].blocked for channel in Channel)
+    kept = {name: setting for name, setting in held.items() if setting.blocked or name not in set(Channel)}
+    assert closed.items() >= kept.items()
+
+
 def test_every_channel_belongs_to_one_kind_of_address() -> None:
     assert sorted((*BY_EMAIL, *BY_PHONE)) == sorted(Channel)
 
