@@ -3,7 +3,7 @@
 Belongs here: acting on the sandbox, by Phorest's API or as a person. Does not: what a benchmark makes of it.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -59,6 +59,17 @@ class Desk:
             "smsReminderConsent": True,
         }
         return str(self._post("/client", body)["clientId"])
+
+    def sell(self, client_id: str, products: Sequence[Row]) -> None:
+        """A client buys one piece of each of these products of the branch, and pays."""
+        self._post(
+            f"/branch/{self.branch}/purchase",
+            {
+                "clientId": client_id,
+                "items": [{"product": {"productId": row["productId"], "quantity": 1}} for row in products],
+                "payments": [{"type": "CASH", "amount": sum(row["price"] for row in products) + 1}],
+            },
+        )
 
     def pass_time(self, seconds: float) -> None:
         """The salon's clock goes on, and so does GHL's."""

@@ -146,8 +146,12 @@ def sandbox(options: SandboxOptions) -> Generator[SandboxProcess]:
         process.stop()
 
 
+def environment_of(served: SandboxProcess, database: Database, **more: str) -> dict[str, str]:
+    """The product's settings for this sandbox and database, as an environment has them, with a key of their own."""
+    key = base64.urlsafe_b64encode(os.urandom(32)).decode()
+    return {**served.settings, "DATABASE_URL": database.url, "PHOREST_GHL_HASH_KEY": key, **more}
+
+
 def settings_of(served: SandboxProcess, database: Database, **more: str) -> Settings:
     """The product's settings for this sandbox and database, and for nothing else: the environment is not read."""
-    key = base64.urlsafe_b64encode(os.urandom(32)).decode()
-    given = {**served.settings, "DATABASE_URL": database.url, "PHOREST_GHL_HASH_KEY": key, **more}
-    return load_settings(given, None)
+    return load_settings(environment_of(served, database, **more), None)

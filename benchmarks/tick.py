@@ -10,6 +10,8 @@ counted by the sandbox, after one that settles what the first load left in motio
 - newcomers: an appointment each of clients whom nobody has seen yet: one read of each client, one contact and one event;
 - other contacts: coming appointments given to another client: two event requests each.
 
+A tick beside a first load is a case of its own (`beside_load`), held to its slot of ten minutes.
+
 Seconds are wall time from the first request to the summary, the sandbox's work and all waiting included: at no latency and
 with a budget that holds nobody up, that is more than the tick's own time. `own_cpu_s`, our process and the whole
 PostgreSQL server, stands beside it. The ratio is the requests that may be by those that were, the least of the four.
@@ -18,7 +20,7 @@ PostgreSQL server, stands beside it. The ratio is the requests that may be by th
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from random import Random
@@ -27,6 +29,7 @@ from statistics import median
 from sqlalchemy import text
 
 from benchmarks import counted
+from benchmarks.beside_load import beside_load
 from benchmarks.desk import Desk, Row, desk
 from benchmarks.lab import Lab, sandbox, sandbox_options, settings_of
 from benchmarks.report import BenchError, Figure, Options, Report, Say, rounded_down
@@ -115,8 +118,10 @@ def run(options: Options, say: Say) -> Report:
         )
         with open_runtime(settings) as runtime:
             _bring(runtime, say)
-            ticks = _Ticks(lab, served, runtime, people, options.rounds or _ROUNDS)
-            return ticks.report(say)
+            report = _Ticks(lab, served, runtime, people, options.rounds or _ROUNDS).report(say)
+    with Lab() as lab:
+        figures, met = beside_load(lab, options.clients or _CLIENTS, say)
+    return replace(report, figures={**report.figures, "beside a load": figures}, holds=report.holds and met)
 
 
 def _bring(runtime: Runtime, say: Say) -> None:

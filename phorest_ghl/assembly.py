@@ -47,6 +47,8 @@ from phorest_ghl.sync.notes.road import CheckInsSync
 from phorest_ghl.sync.notes.visits import NoteRules
 from phorest_ghl.sync.parts import Part
 from phorest_ghl.sync.rules import FacetRules, Rules, folded
+from phorest_ghl.sync.staff.humans import PSEUDO
+from phorest_ghl.sync.staff.road import StaffSync
 
 DATABASE = "phorest_ghl"
 DAGSTER_DATABASE = "dagster"
@@ -186,7 +188,13 @@ class Runtime:
         return keyring(self.settings)
 
     def clients_sync(
-        self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S, part: Part | None = None
+        self,
+        *,
+        batch_id: str,
+        writing: bool,
+        lag_s: float = SEARCH_LAG_S,
+        part: Part | None = None,
+        polls_after: bool = True,
     ) -> ClientsSync:
         """A run of clients, or of a part of their contacts, for the location; only a `writing` one can apply.
 
@@ -194,7 +202,14 @@ class Runtime:
         """
         client = self.ghl() if writing else self.ghl_reader()
         return ClientsSync(
-            self.engine, client, self.keyring(), batch_id=batch_id, rules=rules(self.settings), lag_s=lag_s, part=part
+            self.engine,
+            client,
+            self.keyring(),
+            batch_id=batch_id,
+            rules=rules(self.settings),
+            lag_s=lag_s,
+            part=part,
+            polls_after=polls_after,
         )
 
     def check_ins_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> CheckInsSync:
@@ -204,17 +219,36 @@ class Runtime:
         chosen = NoteRules(days=self.settings.check_in_days, excluded=excluded_services(self.settings))
         return CheckInsSync(self.engine, client, self.keyring(), batch_id=batch_id, rules=chosen, lag_s=lag_s)
 
+    def staff_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> StaffSync:
+        """A run of the staff's contacts for the location; only a `writing` one can apply. Raises SettingsError."""
+        return StaffSync(
+            self.engine,
+            self.ghl() if writing else self.ghl_reader(),
+            self.keyring(),
+            batch_id=batch_id,
+            rules=rules(self.settings),
+            patterns=(*PSEUDO, *self.settings.pseudo_staff_words),
+            lag_s=lag_s,
+        )
+
     def appointments_sync(
-        self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S, days: tuple[date, date] | None = None
+        self,
+        *,
+        batch_id: str,
+        writing: bool,
+        lag_s: float = SEARCH_LAG_S,
+        days: tuple[date, date] | None = None,
+        judging: bool = True,
     ) -> AppointmentsSync:
         """A run of appointments for the location; only a `writing` one can apply.
 
-        It creates events of the settings' days around now, or of those from the first to the last of `days`.
-        Raises SettingsError.
+        It creates events of the settings' days around now, or of those from the first to the last of `days`. Without
+        `judging` it leaves it open why clients have no contact: before a first load nobody has one, and to say of each why
+        takes a plan of all clients. Raises SettingsError.
         """
         kind = CalendarClient if writing else CalendarReader
         client = kind(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
-        repair = self.client_repair(batch_id=batch_id, writing=writing, lag_s=lag_s)
+        repair = self.client_repair(batch_id=batch_id, writing=writing, lag_s=lag_s) if judging else None
         return AppointmentsSync(
             self.engine,
             client,

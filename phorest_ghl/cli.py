@@ -35,7 +35,7 @@ WorkflowsPaused = Annotated[
         help="Confirm, once for a location, that its published workflows are paused or exclude phorest:backfill.",
     ),
 ]
-_ENTITIES = ("clients", "appointments", "bookings", "check-ins", "loyalty", "products")
+_ENTITIES = ("clients", "appointments", "bookings", "check-ins", "loyalty", "products", "staff")
 Entity = Annotated[str, typer.Argument(help=f"What to sync: {', '.join(_ENTITIES)}.")]
 
 
@@ -87,13 +87,15 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what would be written to GHL, field by field, and write nothing."""
-    from phorest_ghl.commands import appointments, check_ins  # noqa: PLC0415 - commands load only what they need
+    from phorest_ghl.commands import appointments, check_ins, staff  # noqa: PLC0415 - commands load only what they need
     from phorest_ghl.commands.sync import plan as command  # noqa: PLC0415
 
     _known(entity)
     out = Out(as_json=as_json)
     if entity == check_ins.NAME:
         _leave(lambda: check_ins.plan(_settings(), out, do_import=not no_import))
+    if entity == staff.NAME:
+        _leave(lambda: staff.plan(_settings(), out, values=values, do_import=not no_import))
     if entity == "appointments":
         _leave(lambda: appointments.plan(_settings(), out, values=values, do_import=not no_import))
     _leave(lambda: command(_settings(), out, entity=entity, values=values, do_import=not no_import))
@@ -115,13 +117,16 @@ def sync(
     as_json: Json = False,
 ) -> None:
     """Import from Phorest, plan, and write to GHL."""
-    from phorest_ghl.commands import appointments, check_ins  # noqa: PLC0415 - commands load only what they need
+    from phorest_ghl.commands import appointments, check_ins, staff  # noqa: PLC0415 - commands load only what they need
     from phorest_ghl.commands.sync import sync as command  # noqa: PLC0415
 
     _known(entity)
     out = Out(as_json=as_json)
     if entity == check_ins.NAME:
         _leave(lambda: check_ins.sync(_settings(), out, full=full, limit=limit, do_import=not no_import))
+    if entity == staff.NAME:
+        _only_clients(workflows_paused=workflows_paused, adopt_fields=adopt_fields)
+        _leave(lambda: staff.sync(_settings(), out, limit=limit, do_import=not no_import))
     if entity == "appointments":
         _only_clients(workflows_paused=workflows_paused, adopt_fields=adopt_fields, limit=limit)
         _leave(lambda: appointments.sync(_settings(), out, full=full, do_import=not no_import))

@@ -1,4 +1,4 @@
-"""The first load: everything imported, then contacts with all their parts, then the events of the named months, then notes.
+"""The first load: everything imported, contacts with all their parts, the staff's, the events of the named months, notes.
 
 Belongs here: the order, the months, how much is left. Does not: any step's own work, showing it. Used alike by the CLI and
 by Dagster.
@@ -14,16 +14,25 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Protocol
 
+from sqlalchemy import text
+
 from phorest_ghl.assembly import Runtime, ghl_limits
+from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.http.errors import ApiError
-from phorest_ghl.load_progress import EntityPlan, Left, Progress
+from phorest_ghl.load_progress import EntityPlan, Left, Progress, at_most
+from phorest_ghl.memory import give_back
 from phorest_ghl.phorest.exports import Pace
 from phorest_ghl.phorest.results import ImportResult
 from phorest_ghl.phorest.scopes import Month, UnknownMonth, months, months_around, named_month
+from phorest_ghl.settings import IMPORT_TABLES
 from phorest_ghl.sync import mirror
 from phorest_ghl.sync.clients import new_batch_id, require_confirmed
 from phorest_ghl.sync.lookup import SEARCH_LAG_S
 from phorest_ghl.sync.summary import RunResult
+
+_FIRST = "clients"
+_PREPARED_ANEW = frozenset({"check-ins"})
+"""Whose preparation holds the moment up to which visits have begun; the others' stays true while a load lasts."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,7 @@ class FirstLoad:
             left = elapsed / done * (len(parts) - done) / 60 if done else None
             self._tell(Progress(step=f"Importing {name}", done=done, known=len(parts), minutes_left=left))
             problems += [problem for result in part() if (problem := result.problem)]
+        self._count()
         self._tell(Progress(step="Imported", done=len(parts), known=len(parts)))
         return problems
 
@@ -159,23 +169,40 @@ class FirstLoad:
     def carry_out(self) -> LoadResult:
         """Plan and apply one entity after the other. What ends a step early for all that follows ends the load.
 
-        Raises NotConfirmed, NotImported, CalendarNotUsable before anything is written, ApiError.
+        Raises NotConfirmed, NotImported, CalendarNotUsable before a record is written, ApiError.
         """
         self.require_confirmed()
-        left = Left(self.plan(), ghl_limits(self._runtime.settings), self._tell)
-        result = LoadResult()
-        for name, road in self._roads(writing=True):
-            started = datetime.now(UTC)
-            prepared = road.prepare()
-            plan: EntityPlan = road.plan(prepared)
+        started, result = datetime.now(UTC), LoadResult()
+        roads = dict(self._roads(writing=True))
+        # How much there is to do is known before the first write, by the plan that the first step then carries out.
+        prepared = {_FIRST: roads[_FIRST].prepare()}
+        plans: dict[str, EntityPlan] = {_FIRST: roads[_FIRST].plan(prepared[_FIRST])}
+        known = {_FIRST: at_most(plans[_FIRST])}
+        for name, reading in self._roads(writing=False):
+            if name not in known:
+                prepared[name] = reading.prepare()
+                known[name] = at_most(reading.plan(prepared[name]))
+        left = Left(known, ghl_limits(self._runtime.settings), self._tell)
+        for name, road in roads.items():
+            if name in _PREPARED_ANEW:
+                prepared[name] = road.prepare()
+            plan = plans.pop(name, None) or road.plan(prepared[name])
             left.begin(name, plan)
-            done = road.apply(plan, prepared, started_at=started, job_id=self._job_id, progress=left.progress)
+            done = road.apply(plan, prepared[name], started_at=started, job_id=self._job_id, progress=left.progress)
             result.entities[name] = done
             result.findings += len(getattr(plan, "findings", ()))
             if done.stopped is not None:
                 break
             left.end()
+            del plan  # of a large salon, it is most of what this process holds
+            give_back()
+            started = datetime.now(UTC)
         return result
+
+    def _count(self) -> None:
+        """Let PostgreSQL count what was imported: it would plan what follows by the tables as they were, and take its time."""
+        in_transaction(self._runtime.engine, lambda c: c.execute(text(f"analyze {', '.join(IMPORT_TABLES)}")))
+        give_back()
 
     def _imports(self) -> list[tuple[str, Callable[[], list[ImportResult]]]]:
         """What is imported, in order: whom appointments and sales name comes first."""
@@ -199,9 +226,13 @@ class FirstLoad:
     def _roads(self, *, writing: bool) -> Iterator[tuple[str, Road]]:
         """The runs, each made when its turn comes."""
         runtime, lag_s = self._runtime, self._lag_s
-        yield "clients", runtime.clients_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s)
+        yield _FIRST, runtime.clients_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s, polls_after=False)
+        # Who of the staff is a client too has that client's contact by now.
+        yield "staff", runtime.staff_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s)
         yield (
             "appointments",
-            runtime.appointments_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s, days=self.days),
+            runtime.appointments_sync(
+                batch_id=new_batch_id(), writing=writing, lag_s=lag_s, days=self.days, judging=writing
+            ),
         )
         yield "check-ins", runtime.check_ins_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s)

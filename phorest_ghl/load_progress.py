@@ -12,11 +12,12 @@ from phorest_ghl.http.budget import Limits
 from phorest_ghl.sync.events.plan import NO_CONTACT as EVENT_WAITS
 from phorest_ghl.sync.notes.planning import NO_CONTACT as NOTE_WAITS
 from phorest_ghl.sync.outcomes import Outcome
+from phorest_ghl.sync.staff.plan import NO_CONTACT as STAFF_WAIT
 from phorest_ghl.sync.summary import Planned
 
 EVERY_S = 10.0
 """Where every change would be too much, progress is told so often."""
-_WAITS = frozenset({EVENT_WAITS, NOTE_WAITS})
+_WAITS = frozenset({EVENT_WAITS, NOTE_WAITS, STAFF_WAIT})
 _TELLING = 10
 """Changes of a step after which its own pace says more than the budget's."""
 
@@ -73,9 +74,10 @@ def at_most(plan: EntityPlan) -> int:
 class Left:
     """How much of a load is left, as its steps go on."""
 
-    def __init__(self, plans: Mapping[str, EntityPlan], limits: Limits, tell: Callable[[Progress], None]) -> None:
-        self._known = {name: at_most(plan) for name, plan in plans.items()}
-        self._written = dict.fromkeys(plans, 0)
+    def __init__(self, known: Mapping[str, int], limits: Limits, tell: Callable[[Progress], None]) -> None:
+        """`known` is how many records each step may have to write, at most."""
+        self._known = dict(known)
+        self._written = dict.fromkeys(known, 0)
         self._each_s = limits.window_s / (limits.share * limits.requests)
         self._tell = tell
         self._step = ""

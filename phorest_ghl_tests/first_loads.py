@@ -3,7 +3,7 @@
 Belongs here: an installation, acting, comparing with the truth. Does not: what a test is about.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +12,7 @@ from phorest_ghl.load_progress import Progress
 from phorest_ghl_tests.phorest.salon import SWIFT
 from phorest_ghl_tests.sync.rig import LAG_S, Rig, Row, installation
 
+Tell = Callable[[Progress], None]
 NOW = datetime(2026, 3, 10, 15, tzinfo=UTC)
 FIRST = "2025-02"
 """13 months before."""
@@ -25,14 +26,14 @@ class Loads:
         self.sandbox = rig.sandbox
         self.told: list[Progress] = []
 
-    def load(self, first: str = FIRST, last: str | None = None) -> FirstLoad:
+    def load(self, first: str = FIRST, last: str | None = None, *, tell: Tell | None = None) -> FirstLoad:
         """A load, not yet begun, two of the salon's seconds after what happened last."""
         self.sandbox.control("POST", "/clock", {"advance_s": 2})
         named = NamedMonths.parse(first, last)
-        return FirstLoad(self.rig.runtime, named, tell=self.told.append, lag_s=LAG_S, pace=SWIFT)
+        return FirstLoad(self.rig.runtime, named, tell=tell or self.told.append, lag_s=LAG_S, pace=SWIFT)
 
-    def run(self, first: str = FIRST, last: str | None = None) -> LoadResult:
-        load = self.load(first, last)
+    def run(self, first: str = FIRST, last: str | None = None, *, tell: Tell | None = None) -> LoadResult:
+        load = self.load(first, last, tell=tell)
         assert load.bring() == []
         return load.carry_out()
 
@@ -58,6 +59,14 @@ class Loads:
 
     def events(self) -> list[Row]:
         return [row for row in self.sandbox.truth("ghl/events") if row["kind"] == "appointment"]
+
+    def contacts(self) -> list[Row]:
+        """Contacts of clients."""
+        return [contact for contact in self.rig.contacts() if contact["customFields"]]
+
+    def staff(self) -> list[Row]:
+        """Contacts of the staff, those that are a client's too among them."""
+        return [contact for contact in self.rig.contacts() if "role:staff" in contact["tags"]]
 
     def noted(self) -> list[str]:
         """The appointments that GHL's notes are of."""

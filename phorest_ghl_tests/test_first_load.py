@@ -4,7 +4,10 @@ from datetime import date, timedelta
 
 import pytest
 
+from phorest_ghl.commands.console import Exit, exit_code
 from phorest_ghl.first_load import NamedMonths
+from phorest_ghl.http.errors import Category
+from phorest_ghl.load_progress import Progress
 from phorest_ghl.phorest.scopes import Month, UnknownMonth, months_around
 from phorest_ghl.sync.clients import NotConfirmed
 from phorest_ghl_tests.first_loads import FIRST, unloaded
@@ -19,13 +22,14 @@ def test_s2_a_first_load_of_13_months_brings_everything_and_texts_nobody_and_a_s
         visits = loads.visit_yesterday()
         loads.rig.confirm()
         result = loads.run()
-        assert list(result.entities) == ["clients", "appointments", "check-ins"]
+        assert list(result.entities) == ["clients", "staff", "appointments", "check-ins"]
         assert not result.needs_a_person
         loads.check_all_arrived(visits)
         assert loads.rig.count("phorest_purchases") > 0
-        created = {name: one.changes["create"] for name, one in result.entities.items()}
+        created = {name: sum(one.changes.values()) for name, one in result.entities.items()}
         assert created == {
-            "clients": len(loads.rig.contacts()),
+            "clients": len(loads.contacts()),
+            "staff": len(loads.staff()),
             "appointments": len(loads.events()),
             "check-ins": len(loads.noted()),
         }
@@ -37,7 +41,7 @@ def test_s2_a_first_load_of_13_months_brings_everything_and_texts_nobody_and_a_s
         steps = list(dict.fromkeys(told.step for told in loads.told))
         assert steps[0] == "Importing clients"
         assert f"Importing appointments of {FIRST}" in steps
-        assert steps[-3:] == ["Writing clients", "Writing appointments", "Writing check-ins"]
+        assert steps[-4:] == ["Writing clients", "Writing staff", "Writing appointments", "Writing check-ins"]
         written = [told.written for told in loads.told]
         assert written == sorted(written)
         assert all(told.done <= told.known and told.written <= told.to_write for told in loads.told)
@@ -73,6 +77,50 @@ def test_an_event_outside_the_scheduled_window_is_made_by_a_backfill_and_left_al
         assert loads.load("2025-06", "2025-07").bring() == []
         loads.tick()
         assert [event["appointmentStatus"] for event in loads.events()].count("cancelled") == 1
+
+
+@pytest.mark.road
+def test_s22_a_load_leaves_a_quarter_of_the_day_to_others_ends_before_its_next_step_and_goes_on_another_day(
+    database: Database,
+) -> None:
+    with unloaded(database.url) as loads:
+        visits = loads.visit_yesterday()
+        loads.rig.confirm()
+        loads.rig.switch(ghl_daily_max=64)
+        loads.rig.forget_requests()
+        result = loads.run()
+        assert list(result.entities) == ["clients"]
+        assert result.stopped is not None
+        assert result.stopped.category is Category.QUOTA_EXHAUSTED
+        assert exit_code(result.stopped) is Exit.UNREACHABLE
+        assert 0 < len(loads.rig.contacts()) < 17
+        assert loads.sandbox.control("GET", "/requests")["apis"]["ghl"]["requests"] <= 48
+        deferred = result.entities["clients"].outcomes["deferred"]
+        assert deferred == result.entities["clients"].reasons["deferred"]["GHL's daily quota"] > 0
+        assert loads.events() == loads.noted() == []
+        loads.rig.switch(ghl_daily_max=200_000)
+        with loads.rig.engine.begin() as connection:
+            connection.exec_driver_sql("delete from api_budget")  # another day
+        assert loads.run().stopped is None
+        loads.check_all_arrived(visits)
+
+
+@pytest.mark.road
+def test_s11_whom_a_person_blocks_in_ghl_while_a_load_goes_on_is_known_to_the_next_run(database: Database) -> None:
+    with unloaded(database.url) as loads:
+        loads.rig.confirm()
+        blocked: list[str] = []
+
+        def block(progress: Progress) -> None:
+            if progress.entity == "appointments" and not blocked:
+                blocked.append(loads.rig.contacts()[0]["id"])
+                loads.rig.edit_contact(blocked[0], dnd=True)
+
+        loads.run("2026-02", tell=block)
+        known = "select ghl_id from ghl_contacts where dnd and not tags ? 'role:staff'"
+        assert loads.rig.rows(known) == []
+        loads.tick()
+        assert [row["ghl_id"] for row in loads.rig.rows(known)] == blocked
 
 
 @pytest.mark.road

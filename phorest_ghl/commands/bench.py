@@ -23,6 +23,7 @@ MODULES = MappingProxyType(
         "unchanged": "benchmarks.unchanged",
         "first-load": "benchmarks.first_load",
         "tick": "benchmarks.tick",
+        "product-tags": "benchmarks.product_tags",
         "repair": "benchmarks.repair",
     }
 )

@@ -17,12 +17,13 @@ from typing import Any
 
 from sqlalchemy import create_engine, text
 
-from phorest_ghl.assembly import DAGSTER_DATABASE, DATABASE, Runtime, embedded_server, open_runtime
+from phorest_ghl.assembly import DAGSTER_DATABASE, DATABASE, Runtime, open_runtime
 from phorest_ghl.commands import reports
 from phorest_ghl.commands.console import Exit, Out
 from phorest_ghl.commands.dagster_ui import DagsterUi, dagster_environment
 from phorest_ghl.commands.demo_day import Day, DemoDay
 from phorest_ghl.commands.demo_runs import DagsterRuns, DemoFailed
+from phorest_ghl.commands.demo_staff import judge_staff
 from phorest_ghl.commands.demo_truth import Row, Truth, judge
 from phorest_ghl.commands.keys import HASH_KEY, SECRET_KEY, new_key
 from phorest_ghl.commands.sync import show_plan
@@ -42,6 +43,7 @@ AGENCY_CONTACTS = 300
 
 _FIRST_LOAD = {
     "clients": "creating the contacts in GHL, each with all that is known of it",
+    "staff": "a contact for each member of the staff, to which nothing is ever sent",
     "loyalty": "points, cards and tiers: the clients' run has brought them",
     "products": "tags of products: likewise",
     "appointments": "the appointments to the calendar",
@@ -49,10 +51,10 @@ _FIRST_LOAD = {
     "check_ins": "notes for the visits of the last days",
 }
 """The jobs of the first load, in order, and what they do."""
-_AGAIN = ("clients", "appointments", "check_ins")
+_AGAIN = ("clients", "staff", "appointments", "check_ins")
 _COMMANDS = {
     "client": "clients", "loyalty": "loyalty", "product": "products", "appointment": "appointments", "booking": "bookings",
-    "checkin": "check-ins",
+    "checkin": "check-ins", "staff": "staff",
 }  # fmt: skip
 """What a summary's entity is called on the command line."""
 
@@ -148,7 +150,10 @@ class Demo:
         self, loaded: Sequence[Any], second: Sequence[Any], rate: Row, before: Sequence[Row]
     ) -> dict[str, Any]:
         entities = _by_entity(loaded)
-        truth = judge(self.sandbox.truth("phorest/clients"), self.sandbox.truth("ghl/contacts"), before)
+        contacts = self.sandbox.truth("ghl/contacts")
+        staff = judge_staff(self.sandbox.truth("phorest/staff"), contacts, before)
+        of_clients = [contact for contact in contacts if contact["id"] not in staff.made]
+        truth = judge(self.sandbox.truth("phorest/clients"), of_clients, before)
         seen = self.sandbox.control("GET", "/requests")
         again = {
             "changes": sum(run.outcomes["counts"]["applied"] for run in second),
@@ -157,6 +162,7 @@ class Demo:
         sent = self.sandbox.control("GET", "/state")["automations"]["sent"]
         document = {
             "ok": truth.holds
+            and staff.holds
             and sent == 0
             and again["changes"] == 0
             and not any(entity["outcomes"]["failed"] for entity in entities.values())
@@ -164,6 +170,7 @@ class Demo:
             "entities": entities,
             "second_run": again,
             "truth": truth.document(),
+            "staff": staff.document(),
             "automations": sent,
             "rate": rate,
         }
@@ -185,6 +192,11 @@ class Demo:
         )
         self.out.say(
             f"Consent: {truth.loosened} opt-outs loosened, {truth.reachable} addresses reachable without everybody's consent."
+        )
+        staff = document["staff"]
+        self.out.say(
+            f"The staff: {staff['people']} people who can be reached, {staff['on_one_contact']} on exactly one contact, "
+            f"{staff['reachable']} of {staff['made']} contacts made for them open to anything being sent."
         )
         self.out.say(f"Messages that GHL would have sent: {document['automations']}.")
         rate = document["rate"]
@@ -234,7 +246,8 @@ class Demo:
             "APPOINTMENT_TIMES_CONFIRMED": "yes",
         }
         self.settings = load_settings(values, env_file=None)
-        server = embedded_server(self.settings)
+        # Its data is made anew each time: a commit need not wait for the disk.
+        server = EmbeddedServer(self.settings.phorest_ghl_state_dir, settings={"synchronous_commit": "off"})
         server.start()
         try:
             _recreate(server, DATABASE, DAGSTER_DATABASE)

@@ -93,6 +93,8 @@ def main() -> None:
     )
     settings = load_settings()
     with dg.DagsterInstance.get() as instance:
+        # Like the webserver it lives long and asks often: connections are kept, where a run of its own makes one an event.
+        instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3600, max_overflow=20)
         runner = CronRunner(build_defs(settings), instance, settings.zone.key)
         for line in sys.stdin:
             asked = orjson.loads(line)

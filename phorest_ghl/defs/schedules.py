@@ -15,7 +15,16 @@ from phorest_ghl.defs.ghl.assets import CONTACTS
 from phorest_ghl.defs.ghl.events import EVENTS
 from phorest_ghl.defs.ghl.notes import APPOINTMENTS, CHECK_IN_NOTES
 from phorest_ghl.defs.ghl.parts import BOOKINGS, LOYALTY, PRODUCT_TAGS
-from phorest_ghl.defs.phorest.assets import CLIENT_CATEGORIES, CLIENTS, PRODUCTS, SERVICE_CATEGORIES, SERVICES
+from phorest_ghl.defs.ghl.staff import STAFF_CONTACTS
+from phorest_ghl.defs.phorest.assets import (
+    BRANCHES,
+    CLIENT_CATEGORIES,
+    CLIENTS,
+    PRODUCTS,
+    SERVICE_CATEGORIES,
+    SERVICES,
+    STAFF,
+)
 from phorest_ghl.defs.phorest.importing import FULL_TAG, key_of
 from phorest_ghl.defs.phorest.jobs import whole
 from phorest_ghl.defs.phorest.purchases import PURCHASES
@@ -87,7 +96,12 @@ CRON_TABLE = (
         "Products, services and sales of Phorest; tags to the contacts of who bought.",
         assets=(SERVICE_CATEGORIES, SERVICES, PRODUCTS, PURCHASES, PRODUCT_TAGS),
     ),
-    CronEntry("import_staff", "30 6 * * *", "Branches and staff from Phorest. GHL's contacts of staff come later."),
+    CronEntry(
+        "staff",
+        "30 6 * * *",
+        "Branches and staff of Phorest; a contact for each member of the staff, to which nothing is ever sent.",
+        assets=(BRANCHES, STAFF, STAFF_CONTACTS),
+    ),
     CronEntry(
         "prune", "40 3 * * *", "Deletes old versions and rows long gone, after the days that the settings keep them."
     ),

@@ -19,7 +19,7 @@ from phorest_ghl.db.engine import RecordBusy
 from phorest_ghl.db.transactions import in_transaction, under_lock
 from phorest_ghl.db.work_items import WorkItem, open_items
 from phorest_ghl.http.errors import MEETS_EVERY_CALL, ApiError
-from phorest_ghl.sync import plan
+from phorest_ghl.sync import mornings, plan
 from phorest_ghl.sync.clients import ENTITY, ClientsSync, Prepared, require_confirmed
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.mirror import LocationState
@@ -146,9 +146,10 @@ class ClientRepair:
         left: dict[str, Outcome] = dict.fromkeys(later, Deferred(TOO_MANY))
 
         def work() -> Brought:
-            judged = self._judged(prepared, now_ids, by_hand=by_hand)
             mapped = self._mapped(now_ids)
-            wanted = [key for key in now_ids if by_hand or (key not in judged and key not in mapped)]
+            without = now_ids if by_hand else [key for key in now_ids if key not in mapped]
+            judged = self._judged(prepared, without, by_hand=by_hand)
+            wanted = [key for key in without if by_hand or key not in judged]
             if not wanted:
                 return Brought(left=left | judged)
             judged = {key: outcome for key, outcome in judged.items() if key not in wanted}
@@ -161,6 +162,21 @@ class ClientRepair:
             return under_lock(self._engine, [self._key(key) for key in now_ids], work)
         except RecordBusy:
             return Brought(left=left | dict.fromkeys(now_ids, Deferred(BUSY)))
+
+    def catch_up(
+        self, location: LocationState, now: datetime, *, started_at: datetime, job_id: str | None = None
+    ) -> RunResult | None:
+        """Sync the clients of whom something waited for the morning and whose morning has come (S5); None where nobody is.
+
+        Raises what `ClientsSync.apply` raises.
+        """
+        with self._engine.connect() as connection:
+            due = mornings.due(connection, self._ledger.location_id, ENTITY, now)
+        prepared = self._prepared(location, now) if due else Deferred("nobody is due")
+        if isinstance(prepared, Deferred):
+            return None  # a field in the way is told by the clients' own run
+        made = self._clients.plan(prepared, of=due if len(due) <= _FEW else None)
+        return self._clients.apply(made, prepared, started_at=started_at, job_id=job_id)
 
     def _key(self, phorest_id: str) -> str:
         return f"repair {self._ledger.location_id} {ENTITY} {phorest_id}"

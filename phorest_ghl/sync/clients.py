@@ -18,7 +18,7 @@ from phorest_ghl.ghl import fields
 from phorest_ghl.ghl.client import PAGE_LIMIT, GhlClient, GhlReader
 from phorest_ghl.ghl.models import Contact, Location
 from phorest_ghl.http.errors import ApiError
-from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror, opt_outs, review, summary
+from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror, mornings, opt_outs, review, summary
 from phorest_ghl.sync.apply import Applier
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.decisions import Kind
@@ -71,8 +71,9 @@ class Prepared:
 class ClientsSync:
     """One run for one location. A reader is enough to plan; to apply takes a client with write verbs.
 
-    With a `part` it is a run of that part of the contacts alone, summed up as an entity of its own. `bulk` work leaves a
-    quarter of the day's quota to others (S22).
+    With a `part` it is a run of that part of the contacts alone, summed up as an entity of its own. One that does not poll
+    after many changes leaves it to the next run to be told, page by page, of the blocks that it has set itself. `bulk` work
+    leaves a quarter of the day's quota to others (S22).
     """
 
     def __init__(
@@ -85,11 +86,13 @@ class ClientsSync:
         rules: Rules = Rules(),  # noqa: B008 - frozen
         lag_s: float = SEARCH_LAG_S,
         part: Part | None = None,
+        polls_after: bool = True,
         bulk: bool = True,
     ) -> None:
         self._engine = engine
         self._bulk = bulk
         self._part = part
+        self._polls_after = polls_after
         self._client = client
         self._keyring = keyring
         self._rules = rules
@@ -182,6 +185,7 @@ class ClientsSync:
         if not isinstance(self._client, GhlClient):
             raise TypeError("to apply takes a client with write verbs")
         require_confirmed(self._client.location_id, prepared.location)
+        plan = self._asked_again(plan, prepared)
         client = self._client
         entity = ENTITY if self._part is None else self._part.entity
         run = summary.Run(replace(self._ledger, entity_type=entity), started_at=started_at, job_id=job_id)
@@ -199,13 +203,19 @@ class ClientsSync:
             state = mirror.location_state(connection, self._client.location_id)
         return prepared if state is None else replace(prepared, location=replace(prepared.location, mode=state.mode))
 
+    def _asked_again(self, plan: Plan, prepared: Prepared) -> Plan:
+        """A plan of a location that was quiet then and is live now, without what may not be written at this hour (S5)."""
+        if not prepared.location.quiet or self._as_it_is_now(prepared).location.quiet:
+            return plan
+        with self._engine.connect() as connection:
+            return self._until_morning(connection, plan, prepared.now)
+
     def _carry_out(self, plan: Plan, prepared: Prepared, applier: Applier, tally: Tally) -> ApiError | None:
         """What is on record first, then the changes; why it ended early, if it did."""
-        if self._part is None:
-            in_transaction(self._engine, lambda connection: self._keep_step(connection, plan))
+        in_transaction(self._engine, lambda connection: self._keep_step(connection, plan))
         stopped = applier.apply(plan, tally).stopped
         since = prepared.location.polled_at
-        if stopped is None and since is not None and len(plan.changes) >= PAGE_LIMIT:
+        if self._polls_after and stopped is None and since is not None and len(plan.changes) >= PAGE_LIMIT:
             # A poll names the blocks that we have set too: after a load that is many pages, so they are read now.
             self._poll(self._client.location(), since)
         return stopped
@@ -354,7 +364,10 @@ class ClientsSync:
         )
 
     def _keep_step(self, connection: Connection, plan: Plan) -> None:
-        """What waits for a person, and what the clients' flags do to the causes on record, before anything relies on it."""
+        """What waits for the morning or a person, and what the clients' flags do to the causes on record; all of it first."""
+        mornings.note(connection, self._client.location_id, ENTITY, plan, whole=self._part is None)
+        if self._part is not None:
+            return
         review.note_reviews(connection, self._client.location_id, plan)
         note_edits(connection, self._ledger, plan.edited, plan.looked_at)
         if plan.step is not None:

@@ -31,6 +31,9 @@ class ConsentNotHonoured(Exception):
 
 MARKER = "phorest_ghl"
 """`code` of every block of ours; only a block that still carries it may ever be lifted by us (S7)."""
+STAFF_MARKER = "phorest_ghl_staff"
+"""`code` of the blocks on a contact that was made for a member of the staff (S17). It says nothing of any client's consent:
+it is no cause at the address, and nothing but a person in GHL ever lifts it."""
 
 BY_EMAIL = (Channel.EMAIL,)
 BY_PHONE = (Channel.SMS, Channel.CALL, Channel.WHATSAPP)
@@ -180,7 +183,30 @@ def keeps_our_mark(sent: Mapping[str, DndSetting], shown: Mapping[str, DndSettin
 
 def foreign_blocks(held: Mapping[str, DndSetting] | None) -> tuple[Channel, ...]:
     """Channels that somebody other than us has closed: they are causes of their own (S7, S9)."""
-    return tuple(c for c in Channel if (s := (held or {}).get(c.value)) is not None and s.blocked and not is_ours(s))
+    return tuple(
+        c
+        for c in Channel
+        if (s := (held or {}).get(c.value)) is not None and s.blocked and not is_ours(s) and not is_for_staff(s)
+    )
+
+
+def is_for_staff(setting: DndSetting) -> bool:
+    """Whether a block was made with a contact of the staff's and nobody touched it since."""
+    return setting.status == "active" and setting.code == STAFF_MARKER
+
+
+def closed_for_staff(held: Mapping[str, DndSetting] | None) -> bool:
+    """Whether all channels are closed because the contact was made for the staff: then its `dnd` was set with them."""
+    return all((s := (held or {}).get(c.value)) is not None and is_for_staff(s) for c in Channel)
+
+
+def staff_settings(held: Mapping[str, DndSetting] | None = None) -> dict[str, DndSetting]:
+    """The `dndSettings` of a contact of the staff's: what GHL holds, every channel that is open there closed (S17)."""
+    merged = dict(held or {})
+    for channel in Channel:
+        if channel.value not in merged or not merged[channel.value].blocked:
+            merged[channel.value] = DndSetting(status="active", message="Phorest: staff", code=STAFF_MARKER)
+    return merged
 
 
 def shown_open(held: Mapping[str, DndSetting] | None) -> tuple[Channel, ...]:

@@ -287,7 +287,11 @@ def _suppress(
         for contact in contacts
         for cause, channels in (
             (consent.GHL, consent.foreign_blocks(contact.dnd_settings)),
-            (consent.GHL_ALL, tuple(Channel) if contact.dnd else ()),
+            # What closes a contact that was made for the staff says nothing of a client at its address (S17).
+            (
+                consent.GHL_ALL,
+                tuple(Channel) if contact.dnd and not consent.closed_for_staff(contact.dnd_settings) else (),
+            ),
         )
         for row in _causes(location_id, contact, cause, channels, keyring)
     ]

@@ -7,6 +7,7 @@ has no row in the plan, only its outcome.
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
 from phorest_ghl.ghl.bulk_tags import BULK_LIMIT
@@ -47,7 +48,7 @@ class Action(StrEnum):
     """Map further members of a household to its contact; nothing is written in GHL."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FieldDiff:
     """One field: what GHL holds, what it should hold, and the rule that says so. Values are personal."""
 
@@ -58,7 +59,7 @@ class FieldDiff:
     rule: Rule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlannedChange:
     """One contact's change.
 
@@ -176,7 +177,8 @@ class Plan:
     what the clients' flags do to the causes on record, written down before the first change is carried out; `decisions` are
     people's that the plan was made with. `first_write`: nothing was ever written to the location, so what it makes of the
     first write is read back (S18). `unread` are facets that are on and whose source was never read completely: nothing of
-    them is compared. `looked_at`: the only clients that were; None for all there are.
+    them is compared. `looked_at`: the only clients that were; None for all there are. `mornings`: the clients
+    of whom something waits for the morning, and until when (S5).
     """
 
     changes: tuple[PlannedChange, ...]
@@ -190,6 +192,7 @@ class Plan:
     first_write: bool = False
     unread: frozenset[Facet] = frozenset()
     looked_at: frozenset[str] | None = None
+    mornings: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
 
     @property
     def requests(self) -> int:

@@ -2,8 +2,9 @@
 
 Belongs here: which of a plan's changes wait for the morning. Does not: who is told of an appointment (`events.announce`).
 
-Workflows start on both, at whatever hour they are written. What waits is planned anew by the next run; nothing else waits:
-closing a channel, taking a tag off, values of fields, and the tags that say that a contact was closed.
+Workflows start on both, at whatever hour they are written. What waits is planned anew by the next run; the first run of
+appointments in the morning goes on with it (`mornings`). Nothing else waits: closing a channel, taking a tag off, values of
+fields, and the tags that say that a contact was closed.
 """
 
 from collections.abc import Callable, Collection
@@ -35,15 +36,18 @@ def until_morning(
     """
     kept: list[PlannedChange] = []
     waiting: dict[str, Outcome] = {}
+    mornings: dict[str, datetime] = {}
     for change in plan.changes:
         zone = zone_of(change.desired.household.primary.client.branch_id)
         permitted = hours.permit(now, zone) or not set(change.desired.member_ids).isdisjoint(unsettled)
         left = change if permitted else _calm(change)
+        if left is not change:
+            mornings |= dict.fromkeys(change.item_ids, hours.next_opening(now, zone))
         if left is None:
-            waiting |= dict.fromkeys(change.item_ids, Deferred(QUIET_HOURS, hours.next_opening(now, zone)))
+            waiting |= {item: Deferred(QUIET_HOURS, mornings[item]) for item in change.item_ids}
         else:
             kept.append(left)
-    return replace(plan, changes=tuple(kept), settled={**plan.settled, **waiting})
+    return replace(plan, changes=tuple(kept), settled={**plan.settled, **waiting}, mornings=mornings)
 
 
 def _calm(change: PlannedChange) -> PlannedChange | None:

@@ -3,6 +3,7 @@
 import pytest
 
 from benchmarks import tick
+from benchmarks.beside_load import SLOT_S
 from benchmarks.report import Options
 
 pytestmark = pytest.mark.e2e
@@ -27,4 +28,9 @@ def test_a_tick_asks_for_what_changed_and_nothing_else() -> None:
     assert newcomers["contact_creates"] == newcomers["event_requests"] == newcomers["client_reads"] == new
     assert newcomers["other_writes"] == 0
     assert int(newcomers["requests"]) <= int(newcomers["bound"])
-    assert len(said) == 6
+    beside = report.figures["beside a load"]
+    assert 0 < int(beside["contacts_at_its_beginning"]) <= int(beside["contacts_at_its_end"])
+    assert int(beside["applied"]) > 0
+    assert float(beside["wall_s"]) < float(beside["slot_s"]) == SLOT_S
+    assert beside["rejected_429"] == 0
+    assert len(said) == 7

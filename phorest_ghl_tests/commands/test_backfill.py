@@ -54,7 +54,7 @@ def test_a_load_on_the_command_line_is_planned_refused_carried_out_and_then_has_
         assert done.exit_code == 0, done.stderr
         document = json.loads(done.stdout)
         assert document["ok"] is True
-        assert list(document["entities"]) == ["clients", "appointments", "check-ins"]
+        assert list(document["entities"]) == ["clients", "staff", "appointments", "check-ins"]
         for name, entity in document["entities"].items():
             assert 0 <= entity["outcomes"]["applied"] <= planned["entities"][name]["at_most"]
         assert document["entities"]["appointments"]["outcomes"]["applied"] > 0

@@ -205,6 +205,32 @@ def test_check_ins_are_planned_and_synced_by_their_name(database: Database) -> N
         assert outcomes["applied"] == planned["entities"]["check-ins"]["changes"]["create"] == len(notes)
 
 
+def test_the_staff_are_planned_and_synced_by_their_name(database: Database) -> None:
+    with SandboxServer(SandboxOptions(clients=20, seed=4, rate_window_s=WINDOW_S)) as salon:
+        environ = {
+            **salon.settings,
+            "DATABASE_URL": database.url,
+            "PHOREST_GHL_HASH_KEY": HASH_KEY,
+            "GHL_RATE_WINDOW_S": str(WINDOW_S),
+        }
+        assert call("sync", "staff", "--json", environ=environ).exit_code == 1, "the clients come first"
+        assert call("sync", "--workflows-paused", "--json", environ=environ).exit_code == 0
+        assert call("sync", "staff", "--adopt-fields", environ=environ).exit_code == 2
+        shown = call("plan", "staff", "--json", environ=environ)
+        planned = json.loads(shown.stdout)
+        changes = planned["entities"]["staff"]["changes"]
+        assert changes["create"] > 0
+        row = next(row for row in salon.truth("phorest/staff") if row["staffId"] in planned["changes"][-1]["staff"])
+        assert row["email"] not in shown.stdout
+        assert row["email"] in call("plan", "staff", "--values", "--no-import", "--json", environ=environ).stdout
+        part = json.loads(call("sync", "staff", "--limit", "1", "--json", environ=environ).stdout)["entities"]["staff"]
+        assert (part["outcomes"]["applied"], part["outcomes"]["deferred"]) == (1, sum(changes.values()) - 1)
+        done = call("sync", "staff", "--no-import", "--json", environ=environ)
+        assert done.exit_code == 0, done.stderr
+        tagged = [contact for contact in salon.truth("ghl/contacts") if "role:staff" in contact["tags"]]
+        assert len(tagged) == sum(changes.values())
+
+
 def test_the_staff_map_names_rooms_nobody_and_waits_for_a_review(
     environ: dict[str, str], sandbox: SandboxServer, desk: Path
 ) -> None:

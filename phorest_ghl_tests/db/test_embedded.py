@@ -17,6 +17,7 @@ from phorest_ghl_tests.support.databases import end
 from phorest_ghl_tests.support.postgres_processes import answer_of, owner, postmasters, run_python
 from phorest_ghl_tests.support.session_folder import FAST
 
+pytestmark = pytest.mark.road  # starts servers
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 needs_proc = pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds processes through /proc")
 

@@ -100,6 +100,28 @@ def test_the_check_ins_job_imports_appointments_and_writes_notes_once_the_client
         assert done["requests"] == len(notes) + 1, "the guard tag is one call"
 
 
+def test_the_staff_job_imports_the_staff_and_makes_their_contacts(
+    sandbox: SandboxServer, salon: Runtime, instance: dg.DagsterInstance
+) -> None:
+    confirm(salon)
+    assert run(salon, instance).success
+    job = build_defs(resources={"salon": salon}).resolve_job_def("staff")
+    key = dg.AssetKey(["ghl", "staff_contacts"])
+    dry = {"ops": {"ghl__staff_contacts": {"config": {"dry_run": True}}}}
+    planned = job.execute_in_process(run_config=dry, instance=instance, raise_on_error=False)
+    assert planned.success
+    wanted = metadata(planned, key)
+    assert wanted["planned_create"] > 0
+    result = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert result.success
+    done = metadata(result, key)
+    assert done["planned_create"] == wanted["planned_create"]
+    assert done["items"] == len(sandbox.truth("phorest/staff"))
+    tagged = [contact for contact in sandbox.truth("ghl/contacts") if "role:staff" in contact["tags"]]
+    assert done["outcome_applied"] == len(tagged)
+    assert {e.check_name: e.passed for e in result.get_asset_check_evaluations()}["outcomes_add_up"]
+
+
 def test_a_second_run_changes_nothing_and_says_so(salon: Runtime, instance: dg.DagsterInstance) -> None:
     confirm(salon)
     run(salon, instance)

@@ -11,7 +11,7 @@ from phorest_ghl_tests.support.databases import Database
 
 pytestmark = pytest.mark.road
 
-NAMES = ("contacts", "appointments", "check_in_notes")
+NAMES = ("contacts", "staff_contacts", "appointments", "check_in_notes")
 
 
 def launch(loads: Loads, **config: Any) -> dg.ExecuteInProcessResult:
@@ -54,7 +54,12 @@ def test_the_job_plans_unless_it_is_told_to_write_and_then_says_how_far_it_is_an
         done = launch(loads, from_month=FIRST, dry_run=False)
         assert done.success
         loads.check_all_arrived(set())
-        held = {"contacts": loads.rig.contacts(), "appointments": loads.events(), "check_in_notes": loads.noted()}
+        held = {
+            "contacts": loads.contacts(),
+            "staff_contacts": loads.staff(),
+            "appointments": loads.events(),
+            "check_in_notes": loads.noted(),
+        }
         for name, rows in observed(done).items():
             assert rows[0]["done"] == 0
             assert rows[-1]["done"] == rows[-1]["known"] == len(held[name]) <= most[name]

@@ -61,7 +61,7 @@ def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(definition
 def test_every_asset_has_a_pool_of_its_own(definitions: dg.Definitions) -> None:
     pools = [assets.op.pool for assets in definitions.assets or () if isinstance(assets, dg.AssetsDefinition)]
     assert None not in pools
-    assert len(set(pools)) == len(pools) == 15
+    assert len(set(pools)) == len(pools) == 16
 
 
 def test_every_import_says_how_fresh_it_should_be_and_blocks_a_sync_of_what_is_incomplete(
@@ -121,7 +121,7 @@ def test_the_cron_table_is_this(definitions: dg.Definitions) -> None:
         ("check_ins", "8,38 * * * *"),
         ("loyalty", "45 */12 * * *"),
         ("products", "15 5 * * *"),
-        ("import_staff", "30 6 * * *"),
+        ("staff", "30 6 * * *"),
         ("prune", "40 3 * * *"),
     ]
     assert found == [(f"{name}_schedule", cron, "UTC", name, "STOPPED") for name, cron in table]

@@ -30,8 +30,11 @@ def test_the_demo_ends_well_only_because_the_sandbox_says_so(desk: Path) -> None
     assert document["second_run"]["requests"] <= 6 + 40
     assert document["automations"] == 0
     entities = document["entities"]
-    assert {"clients", "loyalty", "products", "appointments", "bookings", "check-ins"} <= set(entities)
+    assert {"clients", "loyalty", "products", "appointments", "bookings", "check-ins", "staff"} <= set(entities)
     assert entities["appointments"]["outcomes"]["applied"] > 0
+    staff = document["staff"]
+    assert staff["people"] == staff["on_one_contact"] > staff["made"] > 0
+    assert staff["reachable"] == 0
     day = document["day"]
     assert sum(day["happened"].values()) == 36
     assert day["diary"]["appointments"] == day["diary"]["on_one_event"] > 0

@@ -16,7 +16,7 @@ from phorest_ghl.phorest.importer import ImportResult
 from phorest_ghl.phorest.pages import MalformedPage
 from phorest_ghl_tests.phorest.salon import ID_FIELDS, Row, Salon, salon, without_nulls
 
-pytestmark = pytest.mark.e2e  # half a minute of histories
+pytestmark = pytest.mark.road  # half a minute of histories
 
 # What people do in Phorest. Points that change are left to full reads: no delta shows them (facts/phorest-api §7.4).
 DIARY = ["booked", "moved", "cancelled", "appointment deleted", "checked in", "paid"]

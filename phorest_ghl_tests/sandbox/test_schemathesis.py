@@ -24,7 +24,7 @@ from phorest_ghl_tests.sandbox import contract, spec_cases
 from phorest_ghl_tests.sandbox.driver import Driver
 from phorest_ghl_tests.sandbox.test_contract import OVERLAY, needs_specs
 
-pytestmark = [pytest.mark.shared, pytest.mark.e2e, pytest.mark.timeout(60), needs_specs]
+pytestmark = [pytest.mark.shared, pytest.mark.road, pytest.mark.timeout(60), needs_specs]
 
 PATTERNS = [entry["deviation"] for entry in OVERLAY]
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance]

@@ -36,18 +36,19 @@ class Row:
     booking: str | None
     touched: datetime
     was_active: bool
+    missed_in_ghl: bool = False
 
     @property
     def day(self) -> date:
         return self.starts_at.astimezone(ZONES[self.branch]).date()
 
-    @property
-    def marks(self) -> bool:
-        return self.service == NO_SHOW or self.staff == "NOBODY"
+    def marks(self, now: datetime) -> bool:
+        in_ghl = self.missed_in_ghl and self.starts_at <= now and self.state not in ("CHECKED_IN", "PAID")
+        return in_ghl or self.service == NO_SHOW or self.staff == "NOBODY"
 
     def done(self, now: datetime) -> bool:
         here = self.state in ("CHECKED_IN", "PAID") and self.activation not in ("CANCELED", "RESERVED")
-        return here and not self.marks and self.service != FEE and self.starts_at <= now
+        return here and not self.marks(now) and self.service != FEE and self.starts_at <= now
 
 
 def by_hand(rows: Sequence[Row], client: str, now: datetime) -> Visits:
@@ -59,7 +60,7 @@ def by_hand(rows: Sequence[Row], client: str, now: datetime) -> Visits:
         (
             row
             for row in mine
-            if row.starts_at > now and row.activation not in ("CANCELED", "RESERVED") and not row.marks
+            if row.starts_at > now and row.activation not in ("CANCELED", "RESERVED") and not row.marks(now)
             if row.service != FEE
         ),
         key=lambda row: (row.starts_at, row.phorest_id),
@@ -73,12 +74,12 @@ def by_hand(rows: Sequence[Row], client: str, now: datetime) -> Visits:
         favourite_stylist=_favourite(done),
         next_at=coming[0].starts_at if coming else None,
         next_branch=coming[0].branch if coming else None,
-        late_cancels=len({(row.branch, row.day) for row in mine if _late(row, mine)}),
+        late_cancels=len({(row.branch, row.day) for row in mine if _late(row, mine, now)}),
         no_shows=len(
             {
                 (row.branch, row.day)
                 for row in mine
-                if row.marks and row.activation != "CANCELED" and row.starts_at <= now
+                if row.marks(now) and row.activation != "CANCELED" and row.starts_at <= now
             }
         ),
         rebook_due=due,
@@ -86,8 +87,8 @@ def by_hand(rows: Sequence[Row], client: str, now: datetime) -> Visits:
     )
 
 
-def _late(row: Row, mine: Sequence[Row]) -> bool:
-    if row.activation != "CANCELED" or row.marks or row.service == FEE or not row.was_active:
+def _late(row: Row, mine: Sequence[Row], now: datetime) -> bool:
+    if row.activation != "CANCELED" or row.marks(now) or row.service == FEE or not row.was_active:
         return False
     left = [o for o in mine if (o.branch, o.day) == (row.branch, row.day)]
     if any(o.activation not in ("CANCELED", "RESERVED") for o in left):

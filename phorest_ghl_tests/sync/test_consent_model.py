@@ -20,7 +20,7 @@ from phorest_ghl.sync.consent import ConsentNotHonoured
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.rig import LAG_S, Rig, Row, installation
 
-pytestmark = pytest.mark.e2e  # a minute of histories
+pytestmark = pytest.mark.road  # a minute of histories
 
 HISTORIES = int(os.environ.get("CONSENT_HISTORIES", "6"))
 STEPS = int(os.environ.get("CONSENT_STEPS", "9"))

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from phorest_ghl.db.tables import (
+    entity_mappings,
+    ghl_events,
     import_cursors,
     phorest_appointments,
     phorest_branches,
@@ -62,6 +64,14 @@ def store(connection: sa.Connection, rows: Sequence[Row]) -> None:
     edited_since = {row.phorest_id for row in seen if row.phorest_id.endswith(("1", "3", "5"))}
     if rows:
         connection.execute(sa.insert(phorest_appointments), [_appointment(row, edited_since) for row in rows])
+    missed = [row.phorest_id for row in rows if row.missed_in_ghl]
+    if missed:
+        event = {"location_id": "L", "status": "noshow", "starts_at": NOW}
+        connection.execute(sa.insert(ghl_events), [{**event, "ghl_id": f"E{key}"} for key in missed])
+        mapped = {"location_id": "L", "entity_type": "appointment"}
+        connection.execute(
+            sa.insert(entity_mappings), [{**mapped, "phorest_id": key, "ghl_id": f"E{key}"} for key in missed]
+        )
     if seen:
         versions = [
             {
@@ -126,6 +136,7 @@ def a_row(pick: Callable[[Sequence[Any]], Any], clients: Sequence[str | None]) -
         booking=pick([None, "B1", "B2"]),
         touched=start - timedelta(seconds=pick([-3600, 0, 1, 3600, 86_399, 86_400, 86_401, 900_000])),
         was_active=pick([True, True, False]),
+        missed_in_ghl=pick([False, False, False, True]),
     )
 
 
@@ -191,6 +202,17 @@ def test_from_three_visits_of_a_kind_the_average_gap_says_it_and_five_days_befor
 def test_the_habits_of_long_ago_do_not_say_when_the_next_visit_is_due(database: Database) -> None:
     found = of_diary(database, numbered(visits_at(900, 600, 110, 90, 70, 50, 30, 10)))["A"]
     assert found.rebook_due == date(2026, 3, 19) + timedelta(days=20)
+
+
+def test_who_did_not_come_as_a_person_says_in_ghl_is_counted_until_phorest_says_that_the_visit_was(
+    database: Database,
+) -> None:
+    row = replace(ROW, state="BOOKED", missed_in_ghl=True)
+    assert of_diary(database, [row])["A"].no_shows == 1
+    came = of_diary(database, [replace(row, state="PAID")])["A"]
+    assert (came.no_shows, came.visits) == (0, 1)
+    ahead = of_diary(database, [replace(row, starts_at=NOW + timedelta(hours=1))])["A"]
+    assert (ahead.no_shows, ahead.next_at) == (0, NOW + timedelta(hours=1))
 
 
 def test_what_a_merged_client_did_is_the_other_s(database: Database) -> None:

@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from phorest_ghl.ghl.fields import BANNED_TAG
 from phorest_ghl.sync import going_live
+from phorest_ghl.sync.clients import new_batch_id
 from phorest_ghl.sync.contact_hours import ContactHours
 from phorest_ghl.sync.outcomes import Deferred
 from phorest_ghl.sync.plan import PRESENT
 from phorest_ghl.sync.quiet_hours import QUIET_HOURS, until_morning
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.builders import client, desired, mapped, mirrored, plan_of
-from phorest_ghl_tests.sync.rig import Rig, installation
+from phorest_ghl_tests.sync.rig import LAG_S, Rig, installation
 from phorest_ghl_tests.sync.test_safety_consent import blocked_channels
 from phorest_ghl_tests.sync.test_safety_creates import alone
 
@@ -63,7 +64,9 @@ def test_s5_a_change_goes_without_its_new_tag_and_closing_is_never_held_up() -> 
     plan = plan_of(desired(changed, anchors={"A": "X"}), **known)
     names = {diff.name for diff in plan.changes[0].diffs}
     assert {"phorest:vip", "last_name", "Email"} <= names
-    (calm,) = until_morning(plan, ContactHours(), NIGHT, lambda _: DUBLIN).changes
+    night = until_morning(plan, ContactHours(), NIGHT, lambda _: DUBLIN)
+    (calm,) = night.changes
+    assert (night.settled.keys() & {"A"}, night.mornings) == (set(), {"A": OPENS}), "written now, and once more then"
     assert {diff.name for diff in calm.diffs} == names - {"phorest:vip"}
     only_tag = plan_of(desired(tagged, anchors={"A": "X"}), **known)
     assert [diff.name for diff in only_tag.changes[0].diffs] == ["phorest:vip"]
@@ -104,3 +107,56 @@ def test_s5_a_live_location_gets_contacts_in_the_morning_and_consent_at_night(sa
     salon.sandbox.control("POST", "/clock", {"advance_s": 8 * 3600})
     assert salon.run().changes["create"] == 1
     assert len(salon.contacts()) == before + 1
+
+
+def waiting(rig: Rig) -> list[str]:
+    return [row["phorest_id"] for row in rig.rows("select phorest_id from work_items where state = 'open' order by 1")]
+
+
+def appointments_run(rig: Rig) -> None:
+    """The ten-minute run, without its import."""
+    road = rig.runtime.appointments_sync(batch_id=new_batch_id(), writing=True, lag_s=LAG_S)
+    prepared = road.prepare()
+    road.apply(road.plan(prepared), prepared, started_at=datetime.now(UTC))
+
+
+@pytest.mark.road
+def test_s5_what_waited_for_the_morning_is_done_by_its_first_run_of_appointments(salon: Rig) -> None:
+    tagged, new = [row["clientId"] for row in alone(salon, 2)]
+    salon.edit_client(new, archived=True)
+    salon.run()
+    going_live.go_live(salon.engine, salon.runtime.ghl())
+    (category,) = salon.rows("select phorest_id from phorest_client_categories order by 1 limit 1")
+    salon.edit_client(new, archived=False)
+    salon.edit_client(tagged, clientCategoryIds=[category["phorest_id"]], lastName="Newname")
+    tags = set(salon.contact_of(tagged)["tags"])
+    salon.run()
+    assert waiting(salon) == sorted([tagged, new])
+    assert (salon.contact_of(tagged)["lastName"], set(salon.contact_of(tagged)["tags"])) == ("Newname", tags)
+    salon.importer().catalogue()
+    salon.importer().appointments()
+    appointments_run(salon)
+    assert waiting(salon) == sorted([tagged, new]), "it is night still"
+    contacts = len(salon.contacts())
+    salon.sandbox.control("POST", "/clock", {"advance_s": 7 * 3600 + 300})
+    appointments_run(salon)
+    assert (waiting(salon), len(salon.contacts())) == ([], contacts + 1)
+    assert len(set(salon.contact_of(tagged)["tags"]) - tags) == 1
+    assert new in salon.contact_of(new)["customFields"].values()
+
+
+@pytest.mark.road
+def test_s5_a_plan_made_before_the_location_went_live_is_asked_again_when_it_is_applied_at_night(salon: Rig) -> None:
+    (new,) = [row["clientId"] for row in alone(salon, 1)]
+    salon.edit_client(new, archived=True)
+    salon.run()
+    salon.edit_client(new, archived=False)
+    salon.load()
+    sync = salon.sync()
+    prepared = sync.prepare()
+    plan = sync.plan(prepared)
+    assert plan.counts()["create"] == 1
+    before = len(salon.contacts())
+    going_live.go_live(salon.engine, salon.runtime.ghl())
+    result = salon.carry_out(sync, plan, prepared)
+    assert (result.reasons["deferred"], len(salon.contacts())) == ({QUIET_HOURS: 1}, before)

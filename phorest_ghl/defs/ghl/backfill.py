@@ -12,13 +12,14 @@ from phorest_ghl.defs.failures import failure, failures_as_sentences
 from phorest_ghl.defs.ghl.assets import CONTACTS
 from phorest_ghl.defs.ghl.events import EVENTS
 from phorest_ghl.defs.ghl.notes import CHECK_IN_NOTES
+from phorest_ghl.defs.ghl.staff import STAFF_CONTACTS
 from phorest_ghl.defs.metadata import Metadata, run_metadata
 from phorest_ghl.first_load import FirstLoad, NamedMonths
 from phorest_ghl.load_progress import EntityPlan, Progress, Spaced, at_most
 from phorest_ghl.phorest.scopes import UnknownMonth
 from phorest_ghl.sync import plan_summary
 
-ASSETS = {"clients": CONTACTS, "appointments": EVENTS, "check-ins": CHECK_IN_NOTES}
+ASSETS = {"clients": CONTACTS, "staff": STAFF_CONTACTS, "appointments": EVENTS, "check-ins": CHECK_IN_NOTES}
 """The asset that each step of a load writes."""
 
 
@@ -69,8 +70,8 @@ def load_everything(context: dg.OpExecutionContext, config: BackfillConfig, salo
 
 
 @dg.job(
-    description="The first load: imports everything, then writes contacts with all their parts, the events of the months that "
-    "are named, and check-in notes. Killed, it goes on when it is launched again. Plans only, unless told to write."
+    description="The first load: imports everything, then writes contacts with all their parts, the staff's, the events of the "
+    "months that are named, and check-in notes. Killed, it goes on when it is launched again. Plans only, unless told to write."
 )
 def backfill() -> None:
     """One step, which says how far it is."""

@@ -134,9 +134,12 @@ class AppointmentsSync:
 
         Raises NotConfirmed before anything is written; afterwards what `ClientsSync.apply` raises.
         """
-        if self._repair is None or not plan.waiting:
+        if self._repair is None:
             return plan
         require_confirmed(self._client.location_id, prepared.location)
+        caught_up = self._repair.catch_up(prepared.location, prepared.clock.now(), started_at=started_at, job_id=job_id)
+        if not plan.waiting:
+            return plan if caught_up is None else self._planned(prepared)
         clients = tuple(dict.fromkeys(plan.waiting.values()))
         brought = self._repair.bring(
             prepared.location, prepared.clock.now(), clients, started_at=started_at, job_id=job_id

@@ -50,27 +50,24 @@ class EventKeeper:
         """Its unsettled create, if there is one."""
         return in_transaction(self.engine, lambda c: self.ledger.open_intent(c, [phorest_id]))
 
-    def plan_intent(self, desired: DesiredEvent) -> None:
-        """Journal that a create is about to be sent."""
-        in_transaction(
-            self.engine,
-            lambda c: self.ledger.plan_intent(
-                c,
+    def sending(self, desired: DesiredEvent, at: datetime) -> None:
+        """Journal that a create is sent now; `at` is GHL's clock."""
+
+        def keep(connection: Connection) -> None:
+            self.ledger.plan_intent(
+                connection,
                 desired.phorest_id,
                 target_kind="event",
                 address_keys=intent_keys(self.keyring, desired),
                 request_hash=desired.source_hash,
-            ),
-        )
+            )
+            self.ledger.settle_intent(connection, [desired.phorest_id], "sent", vendor_date=at)
 
-    def settle_intent(
-        self, phorest_id: str, state: IntentState, *, vendor_date: datetime | None = None, detail: str | None = None
-    ) -> None:
-        """Move its open intent on. `vendor_date` is GHL's clock when it was sent."""
-        in_transaction(
-            self.engine,
-            lambda c: self.ledger.settle_intent(c, [phorest_id], state, vendor_date=vendor_date, detail=detail),
-        )
+        in_transaction(self.engine, keep)
+
+    def settle_intent(self, phorest_id: str, state: IntentState, *, detail: str | None = None) -> None:
+        """Move its open intent on."""
+        in_transaction(self.engine, lambda c: self.ledger.settle_intent(c, [phorest_id], state, detail=detail))
 
     def creator(self) -> dict[str, Any] | None:
         """Who GHL says made the first event of ours that it confirmed: source and user (S15)."""

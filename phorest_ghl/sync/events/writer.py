@@ -88,6 +88,7 @@ class EventWriter:
         self._lag_s = lag_s
         self._sleep = sleep
         self._first = Lock()
+        self._creator_known = False
 
     def write(self, change: EventChange) -> Outcome:
         """Carry out one change. Raises ApiError for what the run has to judge, RecordBusy while another run has the record."""
@@ -157,8 +158,7 @@ class EventWriter:
             self._keeper.settle_intent(change.phorest_id, "withdrawn", detail="never arrived")
         if change.action is EventAction.SETTLE:
             return Skipped(NEVER)
-        self._keeper.plan_intent(desired)
-        self._keeper.settle_intent(change.phorest_id, "sent", vendor_date=self._clock.now())
+        self._keeper.sending(desired, self._clock.now())
         try:
             answer = self._client.create_event(_whole(change), bulk=self._bulk)
         except ApiError as error:
@@ -230,12 +230,15 @@ class EventWriter:
     def _note_creator(self, event: Event) -> None:
         """Once for a location: who GHL says made an event of ours, so that a lost one can be told from others' (S15)."""
         with self._first:
-            if self._keeper.creator() is not None:
+            if self._creator_known:
                 return
-            try:
-                self._keeper.made_by(self._client.event(event.id))
-            except ApiError as error:
-                _log.warning("creator_not_read", ghl_id=event.id, category=error.category.value)
+            if self._keeper.creator() is None:
+                try:
+                    self._keeper.made_by(self._client.event(event.id))
+                except ApiError as error:
+                    _log.warning("creator_not_read", ghl_id=event.id, category=error.category.value)
+                    return
+            self._creator_known = True
 
     def _update(self, change: EventChange) -> Outcome:
         mapping = self._keeper.mapping(change.phorest_id)

@@ -4,7 +4,8 @@ Belongs here: the rows that the queries of `visits` and `bookings` share, and th
 
 A row that was deleted or that vanished is not there. One of a client who was merged into another is the other's
 (facts/phorest-api §7.2.5). RESERVED is a held slot and no appointment, CANCELED is cancelled, every other activation
-state is not (§7.5.2, safety S4).
+state is not (§7.5.2, safety S4). A client did not come where the staff marked it so in Phorest, or on the event in GHL while
+Phorest says neither that the visit began nor that it was paid: Phorest has no such state of its own (§7.5.2).
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ DIARY = """
     who as (select key as loser, value as winner from jsonb_each_text(cast(:winners as jsonb))),
     zones as (select key as branch_id, value as zone from jsonb_each_text(cast(:zones as jsonb))),
     stylists as (select key as staff_id, value as name from jsonb_each_text(cast(:stylists as jsonb))),
+    missed_in_ghl as materialized (
+        select m.phorest_id from ghl_events e join entity_mappings m using (location_id, ghl_id)
+        where e.status = 'noshow' and e.gone_at is null and m.entity_type = 'appointment' and m.removed_at is null),
     diary as materialized (
         select coalesce(who.winner, a.client_id) as client, a.branch_id, a.phorest_id, a.starts_at,
                (a.starts_at at time zone coalesce(zones.zone, 'UTC'))::date as day,
@@ -30,7 +34,9 @@ DIARY = """
                (coalesce(a.phorest_created_at, a.starts_at) at time zone coalesce(zones.zone, 'UTC'))::date as booked_on,
                a.service_id, a.service_name, a.staff_id, a.state, a.source, a.booking_id, a.phorest_updated_at,
                a.activation_state = 'CANCELED' as cancelled, a.activation_state = 'RESERVED' as held,
-               coalesce(a.service_name = any(:no_shows), false) or coalesce(a.staff_id = any(:columns), false) as no_show,
+               coalesce(a.service_name = any(:no_shows), false) or coalesce(a.staff_id = any(:columns), false)
+                   or (a.starts_at <= :now and coalesce(a.state, '') not in ('CHECKED_IN', 'PAID')
+                       and a.phorest_id in (select phorest_id from missed_in_ghl)) as no_show,
                coalesce(a.service_name = any(:markers), false) as marker
         from phorest_appointments a
         left join who on who.loser = a.client_id

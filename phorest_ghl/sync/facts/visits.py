@@ -1,6 +1,6 @@
 """When a client was here, comes next, and should come again: the definition of each of these facts, in SQL.
 
-Belongs here: facts from the diary. Does not: from sales (`spend`), from where a booking was made (`bookings`).
+Belongs here: facts from the diary. Does not: from sales (`sales`), from where a booking was made (`bookings`).
 
 A *visit* is a day in a branch with at least one row that is CHECKED_IN or PAID and whose start has passed. A past row that
 is still BOOKED proves nothing: Phorest does not tell who was not checked out from who did not come (facts/phorest-api
@@ -38,7 +38,7 @@ class Visits:
         next_at: the start of the next appointment, an instant.
         next_branch: where it is.
         late_cancels: days in a branch of which nothing is left, and a row was seen to be cancelled late.
-        no_shows: days in a branch with a row that marks one.
+        no_shows: days in a branch with a row that marks one, in Phorest or by its event in GHL.
         rebook_due: the day by which the client should come again.
         at_risk: whether that day is near, or over, by the date of the branch of the last visit.
     """

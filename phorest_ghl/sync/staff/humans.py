@@ -5,7 +5,7 @@ of a human in GHL.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
@@ -109,12 +109,17 @@ def humans(rows: Iterable[StaffRow]) -> list[Human]:
     return sorted((Human(tuple(held)) for held in found_rows.values()), key=lambda human: human.key)
 
 
-def load_staff(connection: Connection, countries: Mapping[str, str]) -> list[StaffRow]:
-    """All rows of the staff that Phorest still has; `countries` is each branch's ISO code."""
+def load_staff(connection: Connection, countries: Mapping[str, str], also: Collection[str] = ()) -> list[StaffRow]:
+    """All rows of the staff that Phorest still has; `countries` is each branch's ISO code.
+
+    Of the rows that it has no longer those of `also` are there too, as archived ones: who left stays who it was.
+    """
     rows = connection.execute(
-        text("""select phorest_id, branch_id, user_id, first_name, last_name, email, mobile, archived,
+        text("""select phorest_id, branch_id, user_id, first_name, last_name, email, mobile,
+                       archived or deleted_at is not null as archived,
                        coalesce(hide_from_online_bookings, false) or coalesce(hide_from_appointment_screen, false) as hidden
-                from phorest_staff where deleted_at is null order by branch_id, phorest_id""")
+                from phorest_staff where deleted_at is null or phorest_id = any(:also) order by branch_id, phorest_id"""),
+        {"also": sorted(also)},
     )
     fallback = next(iter(countries.values()), None)
     return [

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from phorest_ghl_tests.support.databases import Database
 from phorest_ghl_tests.sync.events.diary import MORNING, Diary, salon
@@ -60,6 +61,19 @@ def test_s15_an_event_of_another_creator_than_our_first_is_not_adopted_but_left_
     assert len(diary.events()) == 2
     items = diary.rig.rows("select cause from work_items where entity_type = 'appointment' and state = 'open'")
     assert [row["cause"] for row in items] == ["unknown outcome"]
+
+
+def test_s15_a_run_finds_out_once_who_makes_our_events_however_many_it_makes(diary: Diary) -> None:
+    looked: list[str] = []
+
+    @sa.event.listens_for(diary.rig.engine, "before_cursor_execute")
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:  # pyright: ignore[reportUnusedFunction]
+        if "e.created_by is not null" in statement:
+            looked.append(statement)
+
+    diary.book(diary.reachable(), services=3)
+    assert diary.tick().outcomes["applied"] == 3
+    assert len(looked) == 1, "a load of 10,000 events would look through all of them after each"
 
 
 def test_an_appointment_cancelled_before_its_lost_create_was_looked_up_leaves_no_event_that_stands(

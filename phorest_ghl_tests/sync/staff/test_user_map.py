@@ -11,19 +11,7 @@ from phorest_ghl.salon_file import StaffUser, add_staff_users, staff_users
 from phorest_ghl.settings import SettingsError
 from phorest_ghl.sync.staff.humans import PSEUDO, StaffRow, humans, is_pseudo
 from phorest_ghl.sync.staff.user_map import propose
-
-
-def row(staff_id: str, first: str = "Aoife", last: str = "Byrne", **more: object) -> StaffRow:
-    values = {
-        "branch_id": "B1",
-        "user_id": None,
-        "email": None,
-        "phone": None,
-        "archived": False,
-        "hidden": False,
-        **more,
-    }
-    return StaffRow(staff_id=staff_id, first_name=first, last_name=last, **values)  # type: ignore[arg-type]
+from phorest_ghl_tests.sync.staff.team import row
 
 
 def user(user_id: str, first: str = "Aoife", last: str = "Byrne", email: str = "") -> User:

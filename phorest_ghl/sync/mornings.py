@@ -1,0 +1,49 @@
+"""Clients of whom something waits for the morning, as work items, so that the first run after it goes on with them (S5).
+
+Belongs here: noting them, closing them, finding who is due. Does not: what waits (`quiet_hours`), carrying it out.
+"""
+
+from datetime import datetime
+
+import orjson
+from sqlalchemy import Connection, text
+
+from phorest_ghl.sync.plan import Plan
+from phorest_ghl.sync.quiet_hours import QUIET_HOURS
+
+_NOTE = text("""
+    insert into work_items (location_id, entity_type, phorest_id, cause, reason, detail, next_try_at)
+    select :location_id, :entity_type, key, :cause, 'what may start a workflow waits for the morning', '{}',
+           value::timestamptz
+    from jsonb_each_text(cast(:mornings as jsonb))
+    on conflict (location_id, entity_type, phorest_id, cause) where state = 'open'
+    do update set next_try_at = excluded.next_try_at, updated_at = now()
+""")
+
+_CLOSE = text("""
+    update work_items set state = 'resolved', resolved_at = now(), updated_at = now()
+    where state = 'open' and location_id = :location_id and entity_type = :entity_type and cause = :cause
+          and (cast(:looked_at as text[]) is null or phorest_id = any(:looked_at)) and phorest_id <> all(:waiting)
+""")
+
+
+def note(connection: Connection, location_id: str, entity_type: str, plan: Plan, *, whole: bool) -> None:
+    """Keep who waits by this plan, each until its moment. A plan of whole contacts also ends the waiting of the others."""
+    values = {"location_id": location_id, "entity_type": entity_type, "cause": QUIET_HOURS}
+    if plan.mornings:
+        mornings = {key: until.isoformat() for key, until in plan.mornings.items()}
+        connection.execute(_NOTE, {**values, "mornings": orjson.dumps(mornings).decode()})
+    if whole:
+        looked_at = None if plan.looked_at is None else sorted(plan.looked_at)
+        connection.execute(_CLOSE, {**values, "looked_at": looked_at, "waiting": sorted(plan.mornings)})
+
+
+def due(connection: Connection, location_id: str, entity_type: str, now: datetime) -> list[str]:
+    """The clients whose moment has come, sorted."""
+    rows = connection.execute(
+        text("""select phorest_id from work_items
+                where state = 'open' and location_id = :location_id and entity_type = :entity_type and cause = :cause
+                      and next_try_at <= :now order by phorest_id"""),
+        {"location_id": location_id, "entity_type": entity_type, "cause": QUIET_HOURS, "now": now},
+    )
+    return [row.phorest_id for row in rows]
