@@ -150,11 +150,12 @@ class ClientRepair:
             without = now_ids if by_hand else [key for key in now_ids if key not in mapped]
             judged = self._judged(prepared, without, by_hand=by_hand)
             wanted = [key for key in without if by_hand or key not in judged]
-            if not wanted:
-                return Brought(left=left | judged)
             judged = {key: outcome for key, outcome in judged.items() if key not in wanted}
-            failed, ends = self._fetched(wanted)
-            result = self._synced(prepared, sorted(set(ends.values())), started_at, job_id) if ends else None
+            failed, ends = self._fetched(wanted) if wanted else ({}, {})
+            # In one run with those whose morning has come, for a run of appointments leaves one summary of clients.
+            result = self._synced(prepared, {*ends.values(), *self._woken(now)}, started_at, job_id)
+            if not wanted:
+                return Brought(left=left | judged, result=result)
             after = self._after(prepared, wanted, ends, failed)
             return Brought(len(wanted), left | judged | after, result)
 
@@ -170,13 +171,16 @@ class ClientRepair:
 
         Raises what `ClientsSync.apply` raises.
         """
-        with self._engine.connect() as connection:
-            due = mornings.due(connection, self._ledger.location_id, ENTITY, now)
-        prepared = self._prepared(location, now) if due else Deferred("nobody is due")
+        woken = self._woken(now)
+        prepared = self._prepared(location, now) if woken else Deferred("nobody is due")
         if isinstance(prepared, Deferred):
             return None  # a field in the way is told by the clients' own run
-        made = self._clients.plan(prepared, of=due if len(due) <= _FEW else None)
-        return self._clients.apply(made, prepared, started_at=started_at, job_id=job_id)
+        return self._synced(prepared, woken, started_at, job_id)
+
+    def _woken(self, now: datetime) -> list[str]:
+        """Of whom something waited for the morning that has come."""
+        with self._engine.connect() as connection:
+            return mornings.due(connection, self._ledger.location_id, ENTITY, now)
 
     def _key(self, phorest_id: str) -> str:
         return f"repair {self._ledger.location_id} {ENTITY} {phorest_id}"
@@ -261,8 +265,13 @@ class ClientRepair:
                 return into
             phorest_id = into
 
-    def _synced(self, prepared: Prepared, ends: Sequence[str], started_at: datetime, job_id: str | None) -> RunResult:
-        made = self._clients.plan(prepared, of=ends)
+    def _synced(
+        self, prepared: Prepared, clients: Collection[str], started_at: datetime, job_id: str | None
+    ) -> RunResult | None:
+        """The clients' run for these alone; with many of them for everybody, which is faster then. None for nobody."""
+        if not clients:
+            return None
+        made = self._clients.plan(prepared, of=sorted(clients) if len(clients) <= _FEW else None)
         return self._clients.apply(made, prepared, started_at=started_at, job_id=job_id)
 
     # --- what is kept of it

@@ -137,14 +137,16 @@ class AppointmentsSync:
         if self._repair is None:
             return plan
         require_confirmed(self._client.location_id, prepared.location)
-        caught_up = self._repair.catch_up(prepared.location, prepared.clock.now(), started_at=started_at, job_id=job_id)
         if not plan.waiting:
+            caught_up = self._repair.catch_up(
+                prepared.location, prepared.clock.now(), started_at=started_at, job_id=job_id
+            )
             return plan if caught_up is None else self._planned(prepared)
         clients = tuple(dict.fromkeys(plan.waiting.values()))
         brought = self._repair.bring(
             prepared.location, prepared.clock.now(), clients, started_at=started_at, job_id=job_id
         )
-        anew = self._planned(prepared) if set(clients) - brought.left.keys() else plan
+        anew = self._planned(prepared) if brought.result or set(clients) - brought.left.keys() else plan
         left = dict.fromkeys(clients, Deferred(again(UNWRITTEN))) | dict(brought.left)
         return _with_reasons(anew, left)
 
