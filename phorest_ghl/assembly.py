@@ -35,7 +35,6 @@ from phorest_ghl.phorest.retention import Retention
 from phorest_ghl.phorest.watched import Seen, WatchedClient
 from phorest_ghl.salon_file import SalonFile, read_salon_file
 from phorest_ghl.settings import Settings, SettingsError, hours, kept_days, listed, tiers
-from phorest_ghl.sync.catching_up import CatchUp
 from phorest_ghl.sync.client_repair import ClientRepair
 from phorest_ghl.sync.clients import ENTITY as CLIENT
 from phorest_ghl.sync.clients import ClientsSync
@@ -259,12 +258,7 @@ class Runtime:
             people_rules=rules(self.settings),
             lag_s=lag_s,
             repair=repair,
-            catch_up=self._catch_up(batch_id=batch_id, writing=writing, lag_s=lag_s),
         )
-
-    def _catch_up(self, *, batch_id: str, writing: bool, lag_s: float) -> CatchUp:
-        clients = self.clients_sync(batch_id=batch_id, writing=writing, lag_s=lag_s)
-        return CatchUp(self.engine, clients, self.ghl() if writing else self.ghl_reader())
 
     def client_repair(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> ClientRepair:
         """What brings single clients onto contacts, ahead of all other work; only a `writing` one can. Raises SettingsError."""

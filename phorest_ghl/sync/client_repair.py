@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection, Engine, text
@@ -19,7 +19,7 @@ from phorest_ghl.db.engine import RecordBusy
 from phorest_ghl.db.transactions import in_transaction, under_lock
 from phorest_ghl.db.work_items import WorkItem, open_items
 from phorest_ghl.http.errors import MEETS_EVERY_CALL, ApiError
-from phorest_ghl.sync import plan
+from phorest_ghl.sync import mornings, plan
 from phorest_ghl.sync.clients import ENTITY, ClientsSync, Prepared, require_confirmed
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.mirror import LocationState
@@ -36,6 +36,8 @@ AT_ONCE = 50
 """Clients that one run brings; with more the clients' run, which reads them by the page, is the faster one."""
 _FEW = 500
 """Up to so many clients are looked at by themselves; more of them together with everybody, which is faster then."""
+_ONCE_MORE = timedelta(hours=1)
+"""After so long a contact from which GHL did not take the guard tag is tried again."""
 TRIES = 3
 """Tries a day for a client that cannot be brought; after the last one it is given up until a day later, or by hand."""
 GRACE_S = 30
@@ -137,8 +139,9 @@ class ClientRepair:
     ) -> Brought:
         """Read these clients from Phorest and sync them, whoever of them another process has not brought meanwhile.
 
-        Those whose visit is `early` get their contact at night too, with the guard tag (S5). `by_hand` is a person's wish:
-        they are read and synced whatever became of them before. Raises what `ClientsSync.apply` raises.
+        Those whose visit is `early` get their contact at night too, with the guard tag until the morning (S5).
+        `by_hand` is a person's wish: they are read and synced whatever became of them before.
+        Raises what `ClientsSync.apply` raises.
         """
         prepared = self._prepared(location, now)
         if isinstance(prepared, Deferred):
@@ -151,12 +154,13 @@ class ClientRepair:
             without = now_ids if by_hand else [key for key in now_ids if key not in mapped]
             judged = self._judged(prepared, without, by_hand=by_hand, early=early)
             wanted = [key for key in without if by_hand or key not in judged]
-            if not wanted:
-                return Brought(left=left | judged)
             judged = {key: outcome for key, outcome in judged.items() if key not in wanted}
-            failed, ends = self._fetched(wanted)
+            failed, ends = self._fetched(wanted) if wanted else ({}, {})
+            # In one run with those whose morning has come, for a run of appointments leaves one summary of clients.
             now_too = {ends[key] for key in early if key in ends}
-            result = self._synced(prepared, set(ends.values()), now_too, started_at, job_id) if ends else None
+            result = self._synced(prepared, ends.values(), started_at, job_id, early=now_too)
+            if not wanted:
+                return Brought(left=left | judged, result=result)
             after = self._after(prepared, wanted, ends, failed)
             return Brought(len(wanted), left | judged | after, result)
 
@@ -164,6 +168,25 @@ class ClientRepair:
             return under_lock(self._engine, [self._key(key) for key in now_ids], work)
         except RecordBusy:
             return Brought(left=left | dict.fromkeys(now_ids, Deferred(BUSY)))
+
+    def catch_up(
+        self, location: LocationState, now: datetime, *, started_at: datetime, job_id: str | None = None
+    ) -> RunResult | None:
+        """Sync the clients of whom something waited for the morning and whose morning has come (S5); None where nobody is.
+
+        Raises what `ClientsSync.apply` raises.
+        """
+        prepared = self._prepared(location, now) if self._woken(location, now) else Deferred("nobody is due")
+        if isinstance(prepared, Deferred):
+            return None  # a field in the way is told by the clients' own run
+        return self._synced(prepared, (), started_at, job_id)
+
+    def _woken(self, location: LocationState, now: datetime) -> list[str]:
+        """Of whom something waited for the morning that has come; in a quiet location it waits for go-live."""
+        if location.quiet:
+            return []
+        with self._engine.connect() as connection:
+            return mornings.due(connection, location.location_id, ENTITY, now)
 
     def _key(self, phorest_id: str) -> str:
         return f"repair {self._ledger.location_id} {ENTITY} {phorest_id}"
@@ -184,9 +207,8 @@ class ClientRepair:
             known = [row.phorest_id for row in load_clients(connection, sorted(phorest_ids))]
         known = [key for key in known if key not in resting]
         of = known if len(known) <= _FEW else None
-        settled = self._clients.plan(prepared, of=of).settled if known else dict[str, Outcome]()
-        said = {key: _of_appointment(settled[key]) for key in known if key in settled}
-        return {**resting, **{key: why for key, why in said.items() if key not in early or why.reason != MORNING}}
+        settled = self._clients.plan(prepared, of=of, early=early).settled if known else dict[str, Outcome]()
+        return {**resting, **{key: _of_appointment(settled[key]) for key in known if key in settled}}
 
     def _resting(self, connection: Connection, phorest_ids: Collection[str]) -> dict[str, Outcome]:
         """Clients that could not be brought a moment ago, or too often."""
@@ -254,21 +276,29 @@ class ClientRepair:
     def _synced(
         self,
         prepared: Prepared,
-        ends: Collection[str],
-        early: Collection[str],
+        brought: Collection[str],
         started_at: datetime,
         job_id: str | None,
-    ) -> RunResult:
-        made = self._clients.plan(prepared, of=sorted(ends))
-        waiting = {key for key, outcome in made.settled.items() if outcome.reason == QUIET_HOURS}
-        at_night, rest = sorted(waiting & set(early)), sorted(set(ends) - (waiting & set(early)))
-        if at_night:
-            guarded = self._clients.plan(prepared, of=at_night, guarded=True)
-            result = self._clients.apply(guarded, prepared, started_at=started_at, job_id=job_id)
-            if not rest or result.stopped is not None:
-                return result
-            made = self._clients.plan(prepared, of=rest)
-        return self._clients.apply(made, prepared, started_at=started_at, job_id=job_id)
+        *,
+        early: Collection[str] = (),
+    ) -> RunResult | None:
+        """The clients' run for these and those whose morning has come; with many for everybody, which is faster then.
+
+        One run, for a run of appointments leaves one summary of clients. None where there is nobody.
+        """
+        location, now = prepared.location, prepared.now
+        woken = self._woken(location, now)
+        clients = sorted({*brought, *woken})
+        if not clients:
+            return None
+        kept = self._clients.release(woken)
+        made = self._clients.plan(prepared, of=clients if len(clients) <= _FEW else None, early=early)
+        result = self._clients.apply(made, prepared, started_at=started_at, job_id=job_id)
+        in_transaction(
+            self._engine,
+            lambda connection: mornings.guarded_still(connection, location.location_id, ENTITY, kept, now + _ONCE_MORE),
+        )
+        return result
 
     # --- what is kept of it
 

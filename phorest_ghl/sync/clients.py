@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, Engine, text
 
@@ -19,7 +18,17 @@ from phorest_ghl.ghl import fields
 from phorest_ghl.ghl.client import PAGE_LIMIT, GhlClient, GhlReader
 from phorest_ghl.ghl.models import Contact, Location
 from phorest_ghl.http.errors import ApiError
-from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror, mornings, opt_outs, review, summary
+from phorest_ghl.sync import (
+    consent_ledger,
+    consent_step,
+    decisions,
+    going_live,
+    mirror,
+    mornings,
+    opt_outs,
+    review,
+    summary,
+)
 from phorest_ghl.sync.apply import Applier
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.decisions import Kind
@@ -38,7 +47,7 @@ from phorest_ghl.sync.parts import Part, only
 from phorest_ghl.sync.plan import Plan
 from phorest_ghl.sync.planner import Planner
 from phorest_ghl.sync.projection import Projector
-from phorest_ghl.sync.quiet_hours import branch_clock, under_guard, until_morning
+from phorest_ghl.sync.quiet_hours import branch_clock, until_morning
 from phorest_ghl.sync.registry import resolve_fields
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import Names, load_clients, load_names, was_imported
@@ -161,20 +170,22 @@ class ClientsSync:
         )
         return Prepared(replace(location, polled_at=None), dict(field_ids), now)
 
-    def plan(self, prepared: Prepared, *, of: Collection[str] | None = None, guarded: bool = False) -> Plan:
+    def plan(self, prepared: Prepared, *, of: Collection[str] | None = None, early: Collection[str] = ()) -> Plan:
         """What would be done, with everybody, or `of` some clients alone. Runs in a read-only transaction.
 
-        `guarded` makes at any hour the contacts that these have not, with the guard tag, and nothing else (S5).
+        Those who come `early` get their contact at night too (S5).
         """
         with _uncollected(), self._engine.connect() as connection, connection.begin():
             connection.execute(text("set transaction isolation level repeatable read, read only"))
-            if guarded:
-                made = self._plan(connection, _quiet(prepared), of)
-                return under_guard(made, self._rules.hours, prepared.now, self._clocks(connection))
             made = self._plan(connection, prepared, of)
             made = made if self._part is None else only(made, self._part)
             calm = prepared.location.quiet or not made.changes
-            return made if calm else self._until_morning(connection, made, prepared.now)
+            return made if calm else self._until_morning(connection, made, prepared.now, early)
+
+    def release(self, phorest_ids: Collection[str]) -> set[str]:
+        """Take the guard tag off contacts of these that were made at night; contacts that still carry it. Raises ApiError."""
+        assert isinstance(self._client, GhlClient)
+        return going_live.release(self._engine, self._client, ENTITY, phorest_ids)
 
     def apply(
         self,
@@ -198,7 +209,7 @@ class ClientsSync:
         run = summary.Run(replace(self._ledger, entity_type=entity), started_at=started_at, job_id=job_id)
 
         def work(tally: Tally) -> ApiError | None:
-            keeper = self._keeper(_quiet(prepared) if plan.under_guard else self._as_it_is_now(prepared))
+            keeper = self._keeper(self._as_it_is_now(prepared))
             writer = ContactWriter(client, keeper, bulk=self._bulk, lag_s=self._lag_s)
             return self._carry_out(plan, prepared, Applier(writer, progress=progress), tally)
 
@@ -358,19 +369,17 @@ class ClientsSync:
             looked_at=whole,
         )
 
-    def _until_morning(self, connection: Connection, plan: Plan, now: datetime) -> Plan:
+    def _until_morning(self, connection: Connection, plan: Plan, now: datetime, early: Collection[str] = ()) -> Plan:
         """What of it may be written at this hour (S5). While a location is quiet the guard tag keeps workflows away."""
         unsettled = [key for key, intent in self._ledger.open_intents(connection).items() if intent.state != "planned"]
         return until_morning(
             plan,
             self._rules.hours,
             now,
-            self._clocks(connection),
+            partial(branch_clock, load_names(connection).zones),
             unsettled=unsettled,
+            early=early,
         )
-
-    def _clocks(self, connection: Connection) -> Callable[[str | None], ZoneInfo]:
-        return partial(branch_clock, load_names(connection).zones)
 
     def _keep_step(self, connection: Connection, plan: Plan) -> None:
         """What waits for the morning or a person, and what the clients' flags do to the causes on record; all of it first."""
@@ -430,11 +439,6 @@ def _uncollected() -> Generator[None]:
 def new_batch_id(now: datetime | None = None) -> str:
     """An id for a run: sortable by time, in UTC."""
     return (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S.%f")
-
-
-def _quiet(prepared: Prepared) -> Prepared:
-    """As if the location were quiet: what is made carries the guard tag."""
-    return replace(prepared, location=replace(prepared.location, mode="quiet"))
 
 
 def _items(plan: Plan) -> list[str]:

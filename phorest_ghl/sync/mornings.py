@@ -43,6 +43,8 @@ def guarded_still(
     connection: Connection, location_id: str, entity_type: str, ghl_ids: Collection[str], until: datetime
 ) -> None:
     """Keep the clients of contacts that carry the guard tag still waiting until then."""
+    if not ghl_ids:
+        return
     values = {"location_id": location_id, "entity_type": entity_type, "cause": QUIET_HOURS}
     rows = connection.execute(
         text("""select phorest_id from entity_mappings where location_id = :location_id and entity_type = :entity_type

@@ -66,7 +66,7 @@ class PlannedChange:
     `read_first`: what decides whether or how it may be written is read by id before. `joins` is the contact that the
     client of a retired one is on from now on; `replaces` a contact gone from GHL whose client gets a new one. `decided`: a
     person decided that a contact of another name is to be adopted. `partial`: a run of one part of contacts makes it, so
-    what it writes proves nothing of the rest.
+    what it writes proves nothing of the rest. `guarded`: a create of a live location at night, with the guard tag (S5).
     """
 
     action: Action
@@ -79,6 +79,7 @@ class PlannedChange:
     replaces: str | None = None
     decided: bool = False
     partial: bool = False
+    guarded: bool = False
 
     @property
     def phorest_id(self) -> str:
@@ -178,7 +179,7 @@ class Plan:
     people's that the plan was made with. `first_write`: nothing was ever written to the location, so what it makes of the
     first write is read back (S18). `unread` are facets that are on and whose source was never read completely: nothing of
     them is compared. `looked_at`: the only clients that were; None for all there are. `mornings`: the clients
-    of whom something waits for the morning, and until when (S5). `under_guard`: made at night, with the guard tag.
+    of whom something waits for the morning, and until when (S5).
     """
 
     changes: tuple[PlannedChange, ...]
@@ -193,7 +194,6 @@ class Plan:
     unread: frozenset[Facet] = frozenset()
     looked_at: frozenset[str] | None = None
     mornings: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
-    under_guard: bool = False
 
     @property
     def requests(self) -> int:

@@ -31,18 +31,19 @@ def until_morning(
     zone_of: Callable[[str | None], ZoneInfo],
     *,
     unsettled: Collection[str] = (),
+    early: Collection[str] = (),
 ) -> Plan:
     """A live location's plan without what may start a workflow in quiet hours; each client by its branch's clock.
 
-    A create of one of the `unsettled`, which may have been made already, does not wait: it has to be found to be closed.
+    Two kinds of creates do not wait: of the `unsettled`, which may have been made already and have to be found to be
+    closed, and of those who come `early`. They carry the guard tag, which goes in the morning.
     """
     kept: list[PlannedChange] = []
     waiting: dict[str, Outcome] = {}
     mornings: dict[str, datetime] = {}
     for change in plan.changes:
         zone = zone_of(change.desired.household.primary.client.branch_id)
-        permitted = hours.permit(now, zone) or not set(change.desired.member_ids).isdisjoint(unsettled)
-        left = change if permitted else _calm(change)
+        left = change if hours.permit(now, zone) else _calm(change, {*unsettled, *early})
         if left is not change:
             mornings |= dict.fromkeys(change.item_ids, hours.next_opening(now, zone))
         if left is None:
@@ -57,24 +58,10 @@ def needed_early(starts_at: datetime, hours: ContactHours, now: datetime, zone: 
     return not hours.permit(now, zone) and now < starts_at < hours.next_opening(now, zone) + EARLY
 
 
-def under_guard(plan: Plan, hours: ContactHours, now: datetime, zone_of: Callable[[str | None], ZoneInfo]) -> Plan:
-    """The contacts alone that a plan of a quiet location makes: now, with the guard tag, which goes in the morning."""
-    creates = tuple(change for change in plan.changes if change.action is Action.CREATE)
-    mornings = {
-        item: hours.next_opening(now, zone_of(change.desired.household.primary.client.branch_id))
-        for change in plan.changes
-        for item in change.item_ids
-    }
-    made = {item for change in creates for item in change.item_ids}
-    waiting = {item: Deferred(QUIET_HOURS, until) for item, until in mornings.items() if item not in made}
-    settled = {**plan.settled, **waiting}
-    return replace(plan, changes=creates, settled=settled, to_guard=(), mornings=mornings, under_guard=True)
-
-
-def _calm(change: PlannedChange) -> PlannedChange | None:
+def _calm(change: PlannedChange, at_once: Collection[str]) -> PlannedChange | None:
     """What of a change may be written at night, or None for nothing of it."""
     if change.action is Action.CREATE:
-        return None
+        return None if set(change.desired.member_ids).isdisjoint(at_once) else replace(change, guarded=True)
     diffs = tuple(diff for diff in change.diffs if not _new_tag(diff))
     if change.action is Action.UPDATE and not diffs:
         return None

@@ -14,7 +14,6 @@ from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.ghl.calendars import CalendarClient, CalendarReader
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sync import mirror, opt_outs, summary
-from phorest_ghl.sync.catching_up import CatchUp
 from phorest_ghl.sync.client_repair import UNWRITTEN, ClientRepair, again
 from phorest_ghl.sync.clients import ENTITY as CLIENT
 from phorest_ghl.sync.clients import NotImported, require_confirmed, usable_addresses
@@ -57,8 +56,7 @@ class PreparedEvents:
 class AppointmentsSync:
     """One run for one location. A reader is enough to plan; to apply takes a client with write verbs.
 
-    With `repair`, clients whom appointments wait for are brought onto contacts before their events are made; with
-    `catch_up`, what of clients waited for the morning comes first.
+    With `repair`, clients whom appointments wait for are brought onto contacts before their events are made.
     """
 
     def __init__(
@@ -72,7 +70,6 @@ class AppointmentsSync:
         people_rules: Rules = Rules(),  # noqa: B008 - frozen
         lag_s: float = SEARCH_LAG_S,
         repair: ClientRepair | None = None,
-        catch_up: CatchUp | None = None,
     ) -> None:
         self._engine = engine
         self._client = client
@@ -82,7 +79,6 @@ class AppointmentsSync:
         self._ledger = Ledger(client.location_id, ENTITY, batch_id)
         self._lag_s = lag_s
         self._repair = repair
-        self._catch_up = catch_up
 
     def prepare(self) -> PreparedEvents:
         """Read the location, its calendars and its new opt-outs, and on the first run what its calendars hold.
@@ -140,17 +136,18 @@ class AppointmentsSync:
 
         Raises NotConfirmed before anything is written; afterwards what `ClientsSync.apply` raises.
         """
+        if self._repair is None:
+            return plan
         require_confirmed(self._client.location_id, prepared.location)
         location, now = prepared.location, prepared.clock.now()
-        if self._catch_up is not None and self._catch_up.run(location, now, started_at=started_at, job_id=job_id):
-            plan = self.plan(prepared)
-        if self._repair is None or not plan.waiting:
-            return plan
+        if not plan.waiting:
+            caught_up = self._repair.catch_up(location, now, started_at=started_at, job_id=job_id)
+            return plan if caught_up is None else self._planned(prepared)
         clients = tuple(dict.fromkeys(plan.waiting.values()))
         brought = self._repair.bring(
             location, now, clients, started_at=started_at, job_id=job_id, early=self._early(plan, prepared, now)
         )
-        anew = self._planned(prepared) if set(clients) - brought.left.keys() else plan
+        anew = self._planned(prepared) if brought.result or set(clients) - brought.left.keys() else plan
         left = dict.fromkeys(clients, Deferred(again(UNWRITTEN))) | dict(brought.left)
         return _with_reasons(anew, left)
 
