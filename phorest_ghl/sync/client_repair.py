@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy import Connection, Engine, text
@@ -36,6 +36,8 @@ AT_ONCE = 50
 """Clients that one run brings; with more the clients' run, which reads them by the page, is the faster one."""
 _FEW = 500
 """Up to so many clients are looked at by themselves; more of them together with everybody, which is faster then."""
+_ONCE_MORE = timedelta(hours=1)
+"""After so long a contact from which GHL did not take the guard tag is tried again."""
 TRIES = 3
 """Tries a day for a client that cannot be brought; after the last one it is given up until a day later, or by hand."""
 GRACE_S = 30
@@ -98,16 +100,16 @@ class ClientRepair:
         self._ledger = ledger
 
     def judged(
-        self, location: LocationState, now: datetime, phorest_ids: Collection[str], *, by_hand: bool = False
+        self, location: LocationState, now: datetime, phorest_ids: Collection[str], *, early: Collection[str] = ()
     ) -> dict[str, Outcome]:
         """Why clients without a contact are not brought now, as their appointments say it; who is missing here is.
 
-        Raises ApiError.
+        Those whose visit is `early` do not wait for the morning. Raises ApiError.
         """
         prepared = self._prepared(location, now)
         if isinstance(prepared, Deferred):
             return dict.fromkeys(phorest_ids, prepared)
-        return self._judged(prepared, phorest_ids, by_hand=by_hand)
+        return self._judged(prepared, phorest_ids, early=early)
 
     def run(
         self, phorest_ids: Sequence[str], *, started_at: datetime, job_id: str | None = None, by_hand: bool = False
@@ -132,10 +134,12 @@ class ClientRepair:
         *,
         started_at: datetime,
         job_id: str | None = None,
+        early: Collection[str] = (),
         by_hand: bool = False,
     ) -> Brought:
         """Read these clients from Phorest and sync them, whoever of them another process has not brought meanwhile.
 
+        Those whose visit is `early` get their contact at night too, with the guard tag until the morning (S5).
         `by_hand` is a person's wish: they are read and synced whatever became of them before.
         Raises what `ClientsSync.apply` raises.
         """
@@ -148,13 +152,15 @@ class ClientRepair:
         def work() -> Brought:
             mapped = self._mapped(now_ids)
             without = now_ids if by_hand else [key for key in now_ids if key not in mapped]
-            judged = self._judged(prepared, without, by_hand=by_hand)
+            judged = self._judged(prepared, without, by_hand=by_hand, early=early)
             wanted = [key for key in without if by_hand or key not in judged]
-            if not wanted:
-                return Brought(left=left | judged)
             judged = {key: outcome for key, outcome in judged.items() if key not in wanted}
-            failed, ends = self._fetched(wanted)
-            result = self._synced(prepared, sorted(set(ends.values())), started_at, job_id) if ends else None
+            failed, ends = self._fetched(wanted) if wanted else ({}, {})
+            # In one run with those whose morning has come, for a run of appointments leaves one summary of clients.
+            now_too = {ends[key] for key in early if key in ends}
+            result = self._synced(prepared, ends.values(), started_at, job_id, early=now_too)
+            if not wanted:
+                return Brought(left=left | judged, result=result)
             after = self._after(prepared, wanted, ends, failed)
             return Brought(len(wanted), left | judged | after, result)
 
@@ -170,13 +176,17 @@ class ClientRepair:
 
         Raises what `ClientsSync.apply` raises.
         """
-        with self._engine.connect() as connection:
-            due = mornings.due(connection, self._ledger.location_id, ENTITY, now)
-        prepared = self._prepared(location, now) if due else Deferred("nobody is due")
+        prepared = self._prepared(location, now) if self._woken(location, now) else Deferred("nobody is due")
         if isinstance(prepared, Deferred):
             return None  # a field in the way is told by the clients' own run
-        made = self._clients.plan(prepared, of=due if len(due) <= _FEW else None)
-        return self._clients.apply(made, prepared, started_at=started_at, job_id=job_id)
+        return self._synced(prepared, (), started_at, job_id)
+
+    def _woken(self, location: LocationState, now: datetime) -> list[str]:
+        """Of whom something waited for the morning that has come; in a quiet location it waits for go-live."""
+        if location.quiet:
+            return []
+        with self._engine.connect() as connection:
+            return mornings.due(connection, location.location_id, ENTITY, now)
 
     def _key(self, phorest_id: str) -> str:
         return f"repair {self._ledger.location_id} {ENTITY} {phorest_id}"
@@ -189,13 +199,15 @@ class ClientRepair:
 
     # --- whom not to bring
 
-    def _judged(self, prepared: Prepared, phorest_ids: Collection[str], *, by_hand: bool) -> dict[str, Outcome]:
+    def _judged(
+        self, prepared: Prepared, phorest_ids: Collection[str], *, by_hand: bool = False, early: Collection[str] = ()
+    ) -> dict[str, Outcome]:
         with self._engine.connect() as connection:
             resting = {} if by_hand else self._resting(connection, phorest_ids)
             known = [row.phorest_id for row in load_clients(connection, sorted(phorest_ids))]
         known = [key for key in known if key not in resting]
         of = known if len(known) <= _FEW else None
-        settled = self._clients.plan(prepared, of=of).settled if known else dict[str, Outcome]()
+        settled = self._clients.plan(prepared, of=of, early=early).settled if known else dict[str, Outcome]()
         return {**resting, **{key: _of_appointment(settled[key]) for key in known if key in settled}}
 
     def _resting(self, connection: Connection, phorest_ids: Collection[str]) -> dict[str, Outcome]:
@@ -261,9 +273,32 @@ class ClientRepair:
                 return into
             phorest_id = into
 
-    def _synced(self, prepared: Prepared, ends: Sequence[str], started_at: datetime, job_id: str | None) -> RunResult:
-        made = self._clients.plan(prepared, of=ends)
-        return self._clients.apply(made, prepared, started_at=started_at, job_id=job_id)
+    def _synced(
+        self,
+        prepared: Prepared,
+        brought: Collection[str],
+        started_at: datetime,
+        job_id: str | None,
+        *,
+        early: Collection[str] = (),
+    ) -> RunResult | None:
+        """The clients' run for these and those whose morning has come; with many for everybody, which is faster then.
+
+        One run, for a run of appointments leaves one summary of clients. None where there is nobody.
+        """
+        location, now = prepared.location, prepared.now
+        woken = self._woken(location, now)
+        clients = sorted({*brought, *woken})
+        if not clients:
+            return None
+        kept = self._clients.release(woken)
+        made = self._clients.plan(prepared, of=clients if len(clients) <= _FEW else None, early=early)
+        result = self._clients.apply(made, prepared, started_at=started_at, job_id=job_id)
+        in_transaction(
+            self._engine,
+            lambda connection: mornings.guarded_still(connection, location.location_id, ENTITY, kept, now + _ONCE_MORE),
+        )
+        return result
 
     # --- what is kept of it
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from functools import partial
 
 from sqlalchemy import Connection, Engine, text
 
@@ -18,7 +18,17 @@ from phorest_ghl.ghl import fields
 from phorest_ghl.ghl.client import PAGE_LIMIT, GhlClient, GhlReader
 from phorest_ghl.ghl.models import Contact, Location
 from phorest_ghl.http.errors import ApiError
-from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror, mornings, opt_outs, review, summary
+from phorest_ghl.sync import (
+    consent_ledger,
+    consent_step,
+    decisions,
+    going_live,
+    mirror,
+    mornings,
+    opt_outs,
+    review,
+    summary,
+)
 from phorest_ghl.sync.apply import Applier
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.decisions import Kind
@@ -37,7 +47,7 @@ from phorest_ghl.sync.parts import Part, only
 from phorest_ghl.sync.plan import Plan
 from phorest_ghl.sync.planner import Planner
 from phorest_ghl.sync.projection import Projector
-from phorest_ghl.sync.quiet_hours import until_morning
+from phorest_ghl.sync.quiet_hours import branch_clock, until_morning
 from phorest_ghl.sync.registry import resolve_fields
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import Names, load_clients, load_names, was_imported
@@ -160,14 +170,22 @@ class ClientsSync:
         )
         return Prepared(replace(location, polled_at=None), dict(field_ids), now)
 
-    def plan(self, prepared: Prepared, *, of: Collection[str] | None = None) -> Plan:
-        """What would be done, with everybody, or `of` some clients alone. Runs in a read-only transaction."""
+    def plan(self, prepared: Prepared, *, of: Collection[str] | None = None, early: Collection[str] = ()) -> Plan:
+        """What would be done, with everybody, or `of` some clients alone. Runs in a read-only transaction.
+
+        Those who come `early` get their contact at night too (S5).
+        """
         with _uncollected(), self._engine.connect() as connection, connection.begin():
             connection.execute(text("set transaction isolation level repeatable read, read only"))
             made = self._plan(connection, prepared, of)
             made = made if self._part is None else only(made, self._part)
             calm = prepared.location.quiet or not made.changes
-            return made if calm else self._until_morning(connection, made, prepared.now)
+            return made if calm else self._until_morning(connection, made, prepared.now, early)
+
+    def release(self, phorest_ids: Collection[str]) -> set[str]:
+        """Take the guard tag off contacts of these that were made at night; contacts that still carry it. Raises ApiError."""
+        assert isinstance(self._client, GhlClient)
+        return going_live.release(self._engine, self._client, ENTITY, phorest_ids)
 
     def apply(
         self,
@@ -351,16 +369,16 @@ class ClientsSync:
             looked_at=whole,
         )
 
-    def _until_morning(self, connection: Connection, plan: Plan, now: datetime) -> Plan:
+    def _until_morning(self, connection: Connection, plan: Plan, now: datetime, early: Collection[str] = ()) -> Plan:
         """What of it may be written at this hour (S5). While a location is quiet the guard tag keeps workflows away."""
-        zones = load_names(connection).zones
         unsettled = [key for key, intent in self._ledger.open_intents(connection).items() if intent.state != "planned"]
         return until_morning(
             plan,
             self._rules.hours,
             now,
-            lambda branch_id: ZoneInfo(zones.get(branch_id or "") or next(iter(zones.values()), "UTC")),
+            partial(branch_clock, load_names(connection).zones),
             unsettled=unsettled,
+            early=early,
         )
 
     def _keep_step(self, connection: Connection, plan: Plan) -> None:

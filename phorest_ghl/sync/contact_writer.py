@@ -124,7 +124,8 @@ class ContactWriter:
         """
         desired = change.desired
         blocked = {**desired.blocked, **self._keeper.causes_now(desired)}
-        write = create_body(desired, blocked, self._keeper.field_ids, quiet=self._keeper.location.quiet)
+        guarded = change.guarded or self._keeper.location.quiet
+        write = create_body(desired, blocked, self._keeper.field_ids, quiet=guarded)
         for left in reversed(range(_CREATE_TRIES if self._refuses_second(desired) else 1)):
             self._keeper.settle_intent(desired, "sent")
             try:

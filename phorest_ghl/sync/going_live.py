@@ -85,6 +85,21 @@ def go_live(
     return done
 
 
+def release(engine: Engine, client: GhlClient, entity_type: str, phorest_ids: Collection[str]) -> set[str]:
+    """Take the guard tag off these records' contacts of a live location, made at night with it (S5); who still carries it.
+
+    Raises ApiError; what was released until then stays so.
+    """
+    location_id = client.location_id
+    found = in_transaction(
+        engine, lambda connection: _guarded(connection, location_id, of=(entity_type, list(phorest_ids)))
+    )
+    done = WentLive(location_id)
+    for part in in_calls(found):
+        _release(engine, client, part, found, done)
+    return set(done.refused)
+
+
 def _preview(connection: Connection, location_id: str) -> Preview:
     _require_ready(connection, location_id)
     guarded = _guarded(connection, location_id)
@@ -134,13 +149,19 @@ def _unsettled(connection: Connection, location_id: str) -> list[str]:
     return [row.phorest_id for row in rows]
 
 
-def _guarded(connection: Connection, location_id: str) -> dict[str, bool]:
-    """Contacts that are not released, with whether we know already that they are gone from GHL."""
+def _guarded(connection: Connection, location_id: str, *, of: tuple[str, list[str]] | None = None) -> dict[str, bool]:
+    """Contacts that are not released, all or those of some records, with whether we know already that they are gone."""
+    entity_type, phorest_ids = (None, None) if of is None else of
     rows = connection.execute(
         text("""select ghl_id, gone_at is not null as gone
                 from guarded_contacts left join ghl_contacts using (location_id, ghl_id)
-                where location_id = :location_id and released_at is null order by ghl_id"""),
-        {"location_id": location_id},
+                where location_id = :location_id and released_at is null
+                      and (cast(:entity_type as text) is null or ghl_id in (
+                          select m.ghl_id from entity_mappings m
+                          where m.location_id = :location_id and m.entity_type = :entity_type
+                                and m.phorest_id = any(:phorest_ids) and m.removed_at is null))
+                order by ghl_id"""),
+        {"location_id": location_id, "entity_type": entity_type, "phorest_ids": phorest_ids},
     )
     return {row.ghl_id: row.gone for row in rows}
 

@@ -268,7 +268,8 @@ class Keeper:
         self.ledger.settle_intent(
             connection, desired.member_ids, "confirmed", ghl_id=contact.id, vendor_date=vendor_date
         )
-        if self.location.quiet and (change.action is Action.CREATE or GUARD_TAG in contact.tags):
+        carries, made = GUARD_TAG in contact.tags, change.action is Action.CREATE
+        if (self.location.quiet and (made or carries)) or (made and (change.guarded or carries)):
             self.ledger.guard(connection, contact.id)
         self.ledger.note_changes(
             connection, [self._provenance(change, diff, contact.id, action, lost) for diff in change.diffs]

@@ -3,6 +3,7 @@
 Belongs here: noting them, closing them, finding who is due. Does not: what waits (`quiet_hours`), carrying it out.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 import orjson
@@ -36,6 +37,22 @@ def note(connection: Connection, location_id: str, entity_type: str, plan: Plan,
     if whole:
         looked_at = None if plan.looked_at is None else sorted(plan.looked_at)
         connection.execute(_CLOSE, {**values, "looked_at": looked_at, "waiting": sorted(plan.mornings)})
+
+
+def guarded_still(
+    connection: Connection, location_id: str, entity_type: str, ghl_ids: Collection[str], until: datetime
+) -> None:
+    """Keep the clients of contacts that carry the guard tag still waiting until then."""
+    if not ghl_ids:
+        return
+    values = {"location_id": location_id, "entity_type": entity_type, "cause": QUIET_HOURS}
+    rows = connection.execute(
+        text("""select phorest_id from entity_mappings where location_id = :location_id and entity_type = :entity_type
+                and removed_at is null and role = 'primary' and ghl_id = any(:ghl_ids)"""),
+        {**values, "ghl_ids": list(ghl_ids)},
+    )
+    mornings = {row.phorest_id: until.isoformat() for row in rows}
+    connection.execute(_NOTE, {**values, "mornings": orjson.dumps(mornings).decode()})
 
 
 def due(connection: Connection, location_id: str, entity_type: str, now: datetime) -> list[str]:

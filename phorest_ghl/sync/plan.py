@@ -66,7 +66,7 @@ class PlannedChange:
     `read_first`: what decides whether or how it may be written is read by id before. `joins` is the contact that the
     client of a retired one is on from now on; `replaces` a contact gone from GHL whose client gets a new one. `decided`: a
     person decided that a contact of another name is to be adopted. `partial`: a run of one part of contacts makes it, so
-    what it writes proves nothing of the rest.
+    what it writes proves nothing of the rest. `guarded`: a create of a live location at night, with the guard tag (S5).
     """
 
     action: Action
@@ -79,6 +79,7 @@ class PlannedChange:
     replaces: str | None = None
     decided: bool = False
     partial: bool = False
+    guarded: bool = False
 
     @property
     def phorest_id(self) -> str:

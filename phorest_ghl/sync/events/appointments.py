@@ -23,12 +23,13 @@ from phorest_ghl.sync.events.plan import NO_CONTACT, EventAction, EventPlan
 from phorest_ghl.sync.events.planner import EventPlanner, HeldEvents
 from phorest_ghl.sync.events.projection import EventProjector, Team
 from phorest_ghl.sync.events.rules import EventRules
-from phorest_ghl.sync.events.source import load_appointments, load_contacts
+from phorest_ghl.sync.events.source import load_appointments, load_contacts, starts
 from phorest_ghl.sync.events.writer import EventWriter, GhlClock, silent
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.lookup import SEARCH_LAG_S
 from phorest_ghl.sync.mirror import LocationState
 from phorest_ghl.sync.outcomes import Deferred, Outcome, Tally
+from phorest_ghl.sync.quiet_hours import branch_clock, needed_early
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import load_names, was_imported
 from phorest_ghl.sync.summary import RunResult
@@ -124,8 +125,9 @@ class AppointmentsSync:
         made = self._planned(prepared)
         if self._repair is None or not made.waiting:
             return made
-        clients = tuple(dict.fromkeys(made.waiting.values()))
-        return _with_reasons(made, self._repair.judged(prepared.location, prepared.clock.now(), clients))
+        clients, now = tuple(dict.fromkeys(made.waiting.values())), prepared.clock.now()
+        early = self._early(made, prepared, now)
+        return _with_reasons(made, self._repair.judged(prepared.location, now, clients, early=early))
 
     def bring(
         self, plan: EventPlan, prepared: PreparedEvents, *, started_at: datetime, job_id: str | None = None
@@ -137,16 +139,31 @@ class AppointmentsSync:
         if self._repair is None:
             return plan
         require_confirmed(self._client.location_id, prepared.location)
-        caught_up = self._repair.catch_up(prepared.location, prepared.clock.now(), started_at=started_at, job_id=job_id)
+        location, now = prepared.location, prepared.clock.now()
         if not plan.waiting:
+            caught_up = self._repair.catch_up(location, now, started_at=started_at, job_id=job_id)
             return plan if caught_up is None else self._planned(prepared)
         clients = tuple(dict.fromkeys(plan.waiting.values()))
         brought = self._repair.bring(
-            prepared.location, prepared.clock.now(), clients, started_at=started_at, job_id=job_id
+            location, now, clients, started_at=started_at, job_id=job_id, early=self._early(plan, prepared, now)
         )
-        anew = self._planned(prepared) if set(clients) - brought.left.keys() else plan
+        anew = self._planned(prepared) if brought.result or set(clients) - brought.left.keys() else plan
         left = dict.fromkeys(clients, Deferred(again(UNWRITTEN))) | dict(brought.left)
         return _with_reasons(anew, left)
+
+    def _early(self, plan: EventPlan, prepared: PreparedEvents, now: datetime) -> set[str]:
+        """The clients a plan waits for whose visit is so early that their contact cannot wait for the morning (S5)."""
+        if prepared.location.quiet:
+            return set()
+        with self._engine.connect() as connection:
+            zones = load_names(connection).zones
+            rows = starts(connection, plan.waiting)
+        hours = self._rules.hours
+        return {
+            plan.waiting[item]
+            for item, (branch_id, starts_at) in rows.items()
+            if needed_early(starts_at, hours, now, branch_clock(zones, branch_id))
+        }
 
     def _planned(self, prepared: PreparedEvents) -> EventPlan:
         with self._engine.connect() as connection, connection.begin():

@@ -3,7 +3,7 @@
 Belongs here: the queries of what was imported and mapped. Does not: what follows from it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -150,3 +150,13 @@ def winner(clients: Mapping[str, Client], client_id: str) -> Client | None:
             break
         client = into
     return client
+
+
+def starts(connection: Connection, phorest_ids: Collection[str]) -> dict[str, tuple[str, datetime]]:
+    """The branch and the start (aware) of appointments, by id."""
+    rows = connection.execute(
+        text("""select phorest_id, branch_id, starts_at from phorest_appointments
+                where phorest_id = any(:ids) and starts_at is not null"""),
+        {"ids": list(phorest_ids)},
+    )
+    return {row.phorest_id: (row.branch_id, row.starts_at) for row in rows}
