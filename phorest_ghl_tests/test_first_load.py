@@ -113,7 +113,7 @@ def test_s11_whom_a_person_blocks_in_ghl_while_a_load_goes_on_is_known_to_the_ne
 
         def block(progress: Progress) -> None:
             if progress.entity == "appointments" and not blocked:
-                blocked.append(loads.rig.contacts()[0]["id"])
+                blocked.append(next(c["id"] for c in loads.contacts() if "role:staff" not in c["tags"]))
                 loads.rig.edit_contact(blocked[0], dnd=True)
 
         loads.run("2026-02", tell=block)
