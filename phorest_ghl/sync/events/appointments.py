@@ -142,14 +142,14 @@ class AppointmentsSync:
         location, now = prepared.location, prepared.clock.now()
         if not plan.waiting:
             caught_up = self._repair.catch_up(location, now, started_at=started_at, job_id=job_id)
-            return plan if caught_up is None else self._planned(prepared)
+            return plan if caught_up is None else _as_judged(self._planned(prepared), plan)
         clients = tuple(dict.fromkeys(plan.waiting.values()))
         brought = self._repair.bring(
             location, now, clients, started_at=started_at, job_id=job_id, early=self._early(plan, prepared, now)
         )
         anew = self._planned(prepared) if brought.result or set(clients) - brought.left.keys() else plan
         left = dict.fromkeys(clients, Deferred(again(UNWRITTEN))) | dict(brought.left)
-        return _with_reasons(anew, left)
+        return _as_judged(_with_reasons(anew, left), plan)
 
     def _early(self, plan: EventPlan, prepared: PreparedEvents, now: datetime) -> set[str]:
         """The clients a plan waits for whose visit is so early that their contact cannot wait for the morning (S5)."""
@@ -285,6 +285,17 @@ def _with_reasons(plan: EventPlan, of_clients: Mapping[str, Outcome]) -> EventPl
     # One whose event stands on another contact keeps the outcome that it has there.
     told = {item: outcome for item, outcome in over.items() if plan.settled.get(item) == Deferred(NO_CONTACT)}
     return replace(plan, settled={**plan.settled, **told}, waiting=waiting)
+
+
+def _as_judged(plan: EventPlan, before: EventPlan) -> EventPlan:
+    """A plan made anew, with what the one before it said of appointments whose client was not to be brought."""
+    said = {
+        item: before.settled[item]
+        for item, outcome in plan.settled.items()
+        if outcome == Deferred(NO_CONTACT) and item in before.settled and item not in before.waiting
+    }
+    waiting = {item: client for item, client in plan.waiting.items() if item not in said}
+    return replace(plan, settled={**plan.settled, **said}, waiting=waiting)
 
 
 def _live_at(connection: Connection, location_id: str) -> datetime | None:

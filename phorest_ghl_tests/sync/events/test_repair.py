@@ -111,6 +111,11 @@ def test_a_newcomer_who_waits_for_a_person_says_so_and_is_not_asked_for_again(di
     diary.rig.forget_requests()
     assert diary.tick().reasons["deferred"] == {reason: 1}
     assert asked(diary) == {}
+    diary.book(diary.meet(2), at=BOOKED + timedelta(days=1))
+    beside = diary.tick()
+    assert (beside.outcomes["applied"], beside.reasons["deferred"]) == (1, {reason: 1}), (
+        "said beside one who is brought"
+    )
     open_items = diary.rig.rows(
         "select cause from work_items where state = 'open' and phorest_id = :key", key=client["clientId"]
     )
@@ -125,7 +130,7 @@ def test_a_newcomer_who_waits_for_a_person_says_so_and_is_not_asked_for_again(di
             operator="a test",
         )
     assert diary.tick().outcomes["applied"] == 1
-    assert [event["contactId"] for event in diary.events()] == [somebody["id"]]
+    assert [event["contactId"] for event in diary.events()].count(somebody["id"]) == 1
 
 
 @pytest.mark.parametrize(
