@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from phorest_ghl.ghl.fields import GUARD_TAG
-from phorest_ghl.sync import review
-from phorest_ghl.sync.client_repair import MORNING, PERSON, TRIES, UNKNOWN, again, given_up
+from phorest_ghl.sync import client_repair, review
+from phorest_ghl.sync.client_repair import MORNING, PERSON, TOO_MANY, TRIES, UNKNOWN, again, given_up
 from phorest_ghl.sync.decisions import Kind
 from phorest_ghl.sync.plan import ADDRESS_TAKEN
 from phorest_ghl_tests.support.databases import Database
@@ -252,3 +252,15 @@ def test_fifty_appointments_of_one_newcomer_in_four_processes_are_one_fetch_and_
         assert [process.exitcode for process in processes] == [0] * 4
     assert asked(diary) == {FETCH: 1, CREATE: 1, EVENT: 50}
     assert {event["contactId"] for event in diary.events()} == {diary.rig.contact_of(client["clientId"])["id"]}
+
+
+def test_of_more_newcomers_than_one_run_brings_the_soonest_come_first(
+    diary: Diary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_repair, "AT_ONCE", 2)
+    booked = [diary.book(diary.meet(number), at=BOOKED + timedelta(days=9 - number))[0] for number in range(3)]
+    result = diary.tick()
+    assert (result.outcomes["applied"], result.reasons["deferred"]) == (2, {TOO_MANY: 1})
+    mapped = diary.rig.rows("select phorest_id from entity_mappings where entity_type = 'appointment'")
+    assert {row["phorest_id"] for row in mapped} == set(booked[1:])
+    assert diary.tick().outcomes["applied"] == 1
