@@ -4,11 +4,10 @@ Belongs here: the order of these steps and what stops a run before it starts. Do
 """
 
 import gc
-from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 
 from sqlalchemy import Connection, Engine, text
 
@@ -20,7 +19,6 @@ from phorest_ghl.ghl.models import Contact, Location
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sync import (
     consent_ledger,
-    consent_step,
     decisions,
     going_live,
     mirror,
@@ -30,24 +28,19 @@ from phorest_ghl.sync import (
     summary,
 )
 from phorest_ghl.sync.apply import Applier
+from phorest_ghl.sync.clients_planning import ClientsPlanning, Prepared
 from phorest_ghl.sync.contact_writer import ContactWriter
 from phorest_ghl.sync.decisions import Kind
 from phorest_ghl.sync.edits import note_edits
-from phorest_ghl.sync.facts.diary import Moment
-from phorest_ghl.sync.facts.loading import load_facts
 from phorest_ghl.sync.held import Held
-from phorest_ghl.sync.identity import Person, households, people, winners
+from phorest_ghl.sync.identity import Person, households, people
 from phorest_ghl.sync.journal import Intent, Ledger
-from phorest_ghl.sync.keeper import REJECTED, Keeper
+from phorest_ghl.sync.keeper import Keeper
 from phorest_ghl.sync.lookup import SEARCH_LAG_S, find_ours
 from phorest_ghl.sync.mirror import LocationState
-from phorest_ghl.sync.neighbours import Neighbours, neighbours
-from phorest_ghl.sync.outcomes import Skipped, Tally
+from phorest_ghl.sync.outcomes import Tally
 from phorest_ghl.sync.parts import Part, only
 from phorest_ghl.sync.plan import Plan
-from phorest_ghl.sync.planner import Planner
-from phorest_ghl.sync.projection import Projector
-from phorest_ghl.sync.quiet_hours import branch_clock, until_morning
 from phorest_ghl.sync.registry import resolve_fields
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import Names, load_clients, load_names, was_imported
@@ -62,20 +55,6 @@ class NotImported(Exception):
 
 class NotConfirmed(Exception):
     """The location is quiet and nobody has confirmed that its workflows will leave the contacts of a load alone (S1)."""
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a plan needs to know of the location. `now` is the vendor's time, by which it is decided what today is."""
-
-    location: LocationState
-    field_ids: dict[str, str]
-    now: datetime
-
-    @property
-    def duplicates(self) -> bool:
-        """Whether the location allows duplicates: then nobody shares a contact (design §6)."""
-        return self.location.allows_duplicates is True
 
 
 class ClientsSync:
@@ -107,6 +86,7 @@ class ClientsSync:
         self._keyring = keyring
         self._rules = rules
         self._ledger = Ledger(client.location_id, ENTITY, batch_id)
+        self._planning = ClientsPlanning(self._ledger, keyring, rules)
         self._lag_s = lag_s
 
     def prepare(self, *, adopt_fields: bool = False) -> Prepared:
@@ -177,10 +157,10 @@ class ClientsSync:
         """
         with _uncollected(), self._engine.connect() as connection, connection.begin():
             connection.execute(text("set transaction isolation level repeatable read, read only"))
-            made = self._plan(connection, prepared, of)
+            made = self._planning.plan(connection, prepared, of)
             made = made if self._part is None else only(made, self._part)
             calm = prepared.location.quiet or not made.changes
-            return made if calm else self._until_morning(connection, made, prepared.now, early)
+            return made if calm else self._planning.until_morning(connection, made, prepared.now, early)
 
     def release(self, phorest_ids: Collection[str]) -> set[str]:
         """Take the guard tag off contacts of these that were made at night; contacts that still carry it. Raises ApiError."""
@@ -226,7 +206,7 @@ class ClientsSync:
         if not prepared.location.quiet or self._as_it_is_now(prepared).location.quiet:
             return plan
         with self._engine.connect() as connection:
-            return self._until_morning(connection, plan, prepared.now)
+            return self._planning.until_morning(connection, plan, prepared.now)
 
     def _carry_out(self, plan: Plan, prepared: Prepared, applier: Applier, tally: Tally) -> ApiError | None:
         """What is on record first, then the changes; why it ended early, if it did."""
@@ -287,99 +267,6 @@ class ClientsSync:
 
     def _keeper(self, prepared: Prepared) -> Keeper:
         return Keeper(self._engine, prepared.location, self._ledger, self._keyring, prepared.field_ids, self._rules)
-
-    def _plan(self, connection: Connection, prepared: Prepared, of: Collection[str] | None) -> Plan:
-        location_id, names, former = self._client.location_id, load_names(connection), self._ledger.former(connection)
-        around = None if of is None else self._around(connection, prepared, names, former, of)
-        clients = load_clients(connection) if around is None else around.rows
-        found = people(clients, names.countries, names.staff_at, junk_above=self._rules.junk_above)
-        decided = decisions.load(connection, location_id, ENTITY)
-        contacts = mirror.load(connection, location_id) if around is None else around.contacts
-        also = {address for held in contacts.values() for address in (held.email, held.phone) if address}
-        record = consent_ledger.load(
-            connection, location_id, None if around is None else self._part_of_record(found, also)
-        )
-        step = consent_step.step(
-            found,
-            record,
-            self._keyring,
-            policy=self._rules.policy,
-            accepted=decided.clients(Kind.OPT_IN),
-            # How many opted in at once is seen by who looks at everybody, and believed then (S7).
-            bulk_limit=self._rules.opt_ins_at_once if around is None else 0,
-            also=also,
-        )
-        held = Held(
-            mirror=contacts,
-            mappings=self._ledger.mappings(connection) if around is None else around.mappings,
-            field_ids=prepared.field_ids,
-            refused=self._ledger.refused(connection, REJECTED),
-            guarded=self._ledger.guarded(connection),
-            former=former,
-            duplicates=prepared.duplicates,
-            quiet=prepared.location.quiet,
-        )
-        at = Moment(
-            now=prepared.now,
-            names=names,
-            winners=winners(clients),
-            rules=self._rules.facets,
-            only=None if around is None else tuple(around.clients),
-        )
-        facts = load_facts(connection, clients, at, live_at=prepared.location.live_at)
-        projector = Projector(self._keyring, names, self._rules, step.on_record, facts)
-        plan = Planner(held, projector, self._keyring, decided=decided).plan(
-            households(found, held.anchors(found), group=not held.duplicates, gone=held.gone)
-        )
-        plan = plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})
-        plan = replace(plan, step=step, decisions=decided, unread=self._rules.facets.on - facts.known)
-        return plan if around is None else self._only_of(connection, plan, around, of or ())
-
-    def _around(
-        self, connection: Connection, prepared: Prepared, names: Names, former: Mapping[str, str], of: Collection[str]
-    ) -> Neighbours:
-        return neighbours(
-            connection,
-            self._ledger,
-            names,
-            of,
-            junk_above=self._rules.junk_above,
-            former=former,
-            id_field=prepared.field_ids.get(fields.PHOREST_ID.name),
-        )
-
-    def _part_of_record(self, found: Sequence[Person], also: Collection[str]) -> consent_ledger.Part:
-        addresses = consent_step.addresses_of(found) | set(also)
-        return consent_ledger.Part(
-            phorest_ids={person.phorest_id for person in found},
-            address_keys={mirror.address_key(self._keyring, address) for address in addresses},
-        )
-
-    def _only_of(self, connection: Connection, plan: Plan, around: Neighbours, of: Collection[str]) -> Plan:
-        """What of a plan of these clients and everybody around them is theirs."""
-        assert plan.step is not None
-        waiting = {key: why for key, why in plan.step.waiting.items() if why != consent_step.TOO_MANY}
-        whole = frozenset(around.whole)
-        return replace(
-            plan.about(of),
-            step=replace(plan.step, waiting=waiting),
-            reviews=tuple(review for review in plan.reviews if review.desired.phorest_id in whole),
-            edited=tuple(edit for edit in plan.edited if edit.phorest_id in whole),
-            first_write=plan.first_write and not self._ledger.has_mappings(connection),
-            looked_at=whole,
-        )
-
-    def _until_morning(self, connection: Connection, plan: Plan, now: datetime, early: Collection[str] = ()) -> Plan:
-        """What of it may be written at this hour (S5). While a location is quiet the guard tag keeps workflows away."""
-        unsettled = [key for key, intent in self._ledger.open_intents(connection).items() if intent.state != "planned"]
-        return until_morning(
-            plan,
-            self._rules.hours,
-            now,
-            partial(branch_clock, load_names(connection).zones),
-            unsettled=unsettled,
-            early=early,
-        )
 
     def _keep_step(self, connection: Connection, plan: Plan) -> None:
         """What waits for the morning or a person, and what the clients' flags do to the causes on record; all of it first."""

@@ -15,7 +15,7 @@ from phorest_ghl.http.budget import Lane
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sync import mirror, summary
 from phorest_ghl.sync.clients import ENTITY as CLIENT
-from phorest_ghl.sync.clients import NotConfirmed, NotImported
+from phorest_ghl.sync.clients import NotImported, require_confirmed
 from phorest_ghl.sync.guard import guard
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.keeper import REJECTED
@@ -96,11 +96,7 @@ class CheckInsSync:
         """
         if not isinstance(self._client, NotesClient):
             raise TypeError("to apply takes a client with write verbs")
-        if prepared.location.workflows_confirmed_at is None:
-            raise NotConfirmed(
-                f"Location {self._client.location_id} was never written to, and it is not confirmed that its workflows will "
-                "leave its contacts alone. Sync the clients first: `phorest-ghl sync clients --workflows-paused`."
-            )
+        require_confirmed(self._client.location_id, prepared.location)
         client = self._client
         items = [*plan.settled, *(change.phorest_id for change in plan.changes)]
         run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
