@@ -5,7 +5,7 @@ import pytest
 from benchmarks import first_load
 from benchmarks.report import Options
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.road
 
 
 def test_a_first_load_is_held_to_the_requests_that_cannot_be_done_without() -> None:

@@ -28,7 +28,7 @@ def _source(served: SandboxServer, **changed: str) -> Source:
     )
 
 
-@pytest.mark.e2e
+@pytest.mark.road
 def test_the_contenders_run_through_and_every_ratio_stands_beside_its_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(import_clients, "LATENCIES_MS", (0, 100))
     monkeypatch.setattr(import_clients, "has_dlt", lambda: False)
@@ -58,7 +58,7 @@ def test_it_holds_only_if_every_bar_does_and_the_ratio_shown_is_the_one_nearest_
     assert (report.ratio, report.bar, report.holds) == (tuned, 1.8, holds)
 
 
-@pytest.mark.e2e
+@pytest.mark.road
 @pytest.mark.parametrize("variant", ["default", "best"])
 def test_dlt_brings_every_client_too(variant: dlt_peer.Variant, database: Database) -> None:
     if not has_dlt():

@@ -5,7 +5,7 @@ import pytest
 from benchmarks import product_tags
 from benchmarks.report import Options
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.road
 
 
 def test_buyers_are_tagged_by_as_few_bulk_calls_as_there_can_be_and_nobody_else_is() -> None:

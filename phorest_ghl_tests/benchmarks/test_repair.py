@@ -18,7 +18,7 @@ def test_more_newcomers_than_the_diary_has_days_are_refused() -> None:
         repair.run(Options(rounds=101), print)
 
 
-@pytest.mark.e2e
+@pytest.mark.road
 def test_newcomers_are_brought_once_each_while_a_load_goes_on() -> None:
     report = repair.run(Options(clients=400, rounds=2), lambda _: None)
     found = report.figures["inline"]

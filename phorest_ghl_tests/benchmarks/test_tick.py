@@ -6,7 +6,7 @@ from benchmarks import tick
 from benchmarks.beside_load import SLOT_S
 from benchmarks.report import Options
 
-pytestmark = pytest.mark.e2e
+pytestmark = pytest.mark.road
 
 
 def test_a_tick_asks_for_what_changed_and_nothing_else() -> None:

@@ -9,7 +9,7 @@ from phorest_ghl_tests.phorest.salon import salon
 from phorest_ghl_tests.support.databases import Database
 
 
-@pytest.mark.e2e
+@pytest.mark.road
 def test_a_salon_in_which_nothing_changed_is_read_and_planned_without_a_row_or_a_change() -> None:
     said: list[str] = []
     report = unchanged.run(Options(clients=120, rounds=1), said.append)
