@@ -2,8 +2,8 @@
 
 Belongs here: which stages there are, and their order. Does not belong here: how tests are set up (`conftest`).
 
-The fast tests share the cores; the others drive processes and clocks of their own, so each of those stages runs alone.
-Coverage is measured over the fast and the end-to-end stage together.
+All but the browser's share the cores. End-to-end and crash tests wait more than they compute, and those of a file run one
+after the other: they share what the file sets up. Coverage is measured over the stages before the crash tests together.
 """
 
 import dataclasses
@@ -54,12 +54,13 @@ class Outcome:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
+_BY_FILE = ("-n", "2", "--dist", "loadfile")
 # A test with two of the marks runs in the first stage that names one.
 STAGES = (
     Stage("fast", "not road and not e2e and not crash and not browser", ("-n", "2"), measured=True),
     Stage("road", "road", ("-n", "2"), measured=True),
-    Stage("e2e", "e2e and not road", measured=True),
-    Stage("crash", "crash and not e2e and not road"),
+    Stage("e2e", "e2e and not road", _BY_FILE, measured=True),
+    Stage("crash", "crash and not e2e and not road", _BY_FILE),
     Stage("browser", "browser and not e2e and not crash and not road"),
 )
 
