@@ -137,6 +137,8 @@ def event_rules(settings: Settings, reviewed: SalonFile, days: tuple[date, date]
     return EventRules(
         calendar=settings.ghl_default_calendar_id,
         calendars=reviewed.calendars,
+        staff_calendars=reviewed.staff_calendars,
+        category_calendars={folded((name,))[0]: value for name, value in reviewed.category_calendars.items()},
         user=settings.ghl_default_user_id,
         users=reviewed.staff,
         days_back=settings.appointment_days_back,

@@ -15,6 +15,8 @@ from phorest_ghl.settings import SettingsError
 
 FILE = Path("salon.toml")
 SECTION = "staff_users"
+CALENDARS = ("calendars", "staff_calendars", "category_calendars")
+"""Tables of GHL calendar ids, by Phorest branch id, by staff id, and by name of a category of services."""
 _HEADER = re.compile(rf"^[ \t]*\[{SECTION}\][ \t]*(?:#.*)?$", re.MULTILINE)
 _WORDS = """# Which user of GoHighLevel each member of the staff is, by Phorest's staff id: who appointments are assigned to.
 # Proposed by `phorest-ghl staff-map`. Nothing of it counts until a person has looked and set reviewed = true.
@@ -103,15 +105,26 @@ def _section(written: str, path: Path) -> Mapping[str, object]:
 
 @dataclass(frozen=True)
 class SalonFile:
-    """`calendars`: GHL calendar id by Phorest branch id. `staff`: GHL user id by Phorest staff id, once reviewed."""
+    """What a person has decided.
+
+    Attributes:
+        calendars: GHL calendar id by Phorest branch id.
+        staff_calendars: GHL calendar id by Phorest staff id.
+        category_calendars: GHL calendar id by the name of a category of services.
+        staff: GHL user id by Phorest staff id, once reviewed.
+    """
 
     calendars: Mapping[str, str] = field(default_factory=dict[str, str])
+    staff_calendars: Mapping[str, str] = field(default_factory=dict[str, str])
+    category_calendars: Mapping[str, str] = field(default_factory=dict[str, str])
     staff: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 def read_salon_file(path: Path = FILE) -> SalonFile:
     """What the file says and a person has reviewed; nothing where there is none. Raises SettingsError."""
-    return SalonFile(_ids(_parsed(_text(path), path), "calendars", path), staff_users(path))
+    content = _parsed(_text(path), path)
+    calendars, by_staff, by_category = (_ids(content, name, path) for name in CALENDARS)
+    return SalonFile(calendars, by_staff, by_category, staff_users(path))
 
 
 def _ids(content: Mapping[str, object], name: str, path: Path) -> Mapping[str, str]:

@@ -156,7 +156,7 @@ class EventPlanner:
         return Deferred(NO_CONTACT)
 
     def _unassignable(self, row: AppointmentRow) -> str:
-        if self._projector.rules.calendar_of(row.branch_id) is None:
+        if self._projector.rules.calendar_of(row.branch_id, row.staff_id, row.category) is None:
             return (
                 "its branch has no calendar: set GHL_DEFAULT_CALENDAR_ID, or the branch under [calendars] in salon.toml"
             )

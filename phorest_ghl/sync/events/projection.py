@@ -97,7 +97,7 @@ class EventProjector:
 
     def desired(self, row: AppointmentRow, client: Client) -> DesiredEvent | None:
         """The event; None where its branch has no calendar, or nobody in its team to assign it to."""
-        calendar = self.rules.calendar_of(row.branch_id)
+        calendar = self.rules.calendar_of(row.branch_id, row.staff_id, row.category)
         user = None if calendar is None else self.team.member(calendar, *self._wanted(row))
         if calendar is None or user is None or client.contact_id is None:
             return None

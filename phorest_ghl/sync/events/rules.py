@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 
 from phorest_ghl.sync.contact_hours import ContactHours
+from phorest_ghl.sync.rules import folded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,6 +15,8 @@ class EventRules:
     Attributes:
         calendar: id of the calendar of branches that have none of their own; None where there is none.
         calendars: id of the calendar by branch.
+        staff_calendars: id of the calendar by Phorest staff id; goes before all others.
+        category_calendars: id of the calendar by name of a category of services, folded; goes before the branch's.
         user: GHL user of stylists without one of their own; None where there is none.
         users: GHL user by Phorest staff id, as a person has reviewed them.
         days_back: scheduled runs create events from so many days ago.
@@ -27,6 +30,8 @@ class EventRules:
 
     calendar: str | None = None
     calendars: Mapping[str, str] = field(default_factory=dict[str, str])
+    staff_calendars: Mapping[str, str] = field(default_factory=dict[str, str])
+    category_calendars: Mapping[str, str] = field(default_factory=dict[str, str])
     user: str | None = None
     users: Mapping[str, str] = field(default_factory=dict[str, str])
     days_back: int = 60
@@ -48,11 +53,14 @@ class EventRules:
         first, last = self.days
         return datetime.combine(first, time(), UTC), datetime.combine(last, time(), UTC)
 
-    def calendar_of(self, branch_id: str) -> str | None:
-        """The calendar that a branch's events are in."""
-        return self.calendars.get(branch_id, self.calendar)
+    def calendar_of(self, branch_id: str, staff_id: str | None = None, category: str | None = None) -> str | None:
+        """The calendar that an event is in: its stylist's, else its service category's, else its branch's."""
+        by_category = self.category_calendars.get(folded((category,))[0]) if category else None
+        return self.staff_calendars.get(staff_id or "") or by_category or self.calendars.get(branch_id, self.calendar)
 
     @property
     def all_calendars(self) -> tuple[str, ...]:
         """Every calendar that events may be in, sorted."""
-        return tuple(sorted({*self.calendars.values(), *([self.calendar] if self.calendar else [])}))
+        named = (self.calendars, self.staff_calendars, self.category_calendars)
+        every = {calendar for table in named for calendar in table.values()}
+        return tuple(sorted({*every, *([self.calendar] if self.calendar else [])}))

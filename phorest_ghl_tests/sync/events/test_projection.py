@@ -58,10 +58,22 @@ def test_s19_a_service_that_is_excluded_by_its_or_its_categorys_name_is_in_no_ti
     ("rules", "calendar", "user"),
     [
         ({"calendars": {"B1": "C2"}, "user": "U2"}, "C2", "U2"),
+        ({"category_calendars": {"skin clinic": "C2"}, "calendars": {"B1": "C1"}, "user": "U2"}, "C2", "U2"),
+        (
+            {"staff_calendars": {"S1": "C2"}, "category_calendars": {"skin clinic": "C1"}, "user": "U2"},
+            "C2",
+            "U2",
+        ),
         ({"users": {"S1": "U2"}}, "C1", "U2"),
         ({"users": {"S1": "U9"}}, "C1", "U1"),
     ],
-    ids=["the branch's own calendar", "the stylist's own user", "the stylist's user is not in the team"],
+    ids=[
+        "the branch's own calendar",
+        "the category's",
+        "the stylist's own calendar",
+        "the stylist's own user",
+        "the stylist's user is not in the team",
+    ],
 )
 def test_calendar_and_assignee_are_the_branchs_and_the_stylists_where_they_have_one(
     rules: dict[str, object], calendar: str, user: str
