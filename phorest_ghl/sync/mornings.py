@@ -21,15 +21,37 @@ _NOTE = text("""
     do update set next_try_at = excluded.next_try_at, updated_at = now()
 """)
 
-_CLOSE = text("""
+# In a live location the tag is on contacts alone that were made at night; a contact found later has it without an item.
+_GUARDED = """
+    select m.phorest_id from guarded_contacts g join entity_mappings m using (location_id, ghl_id)
+    where location_id = :location_id and m.entity_type = :entity_type and m.removed_at is null and g.released_at is null
+"""
+
+_CLOSE = text(f"""
     update work_items set state = 'resolved', resolved_at = now(), updated_at = now()
     where state = 'open' and location_id = :location_id and entity_type = :entity_type and cause = :cause
           and (cast(:looked_at as text[]) is null or phorest_id = any(:looked_at)) and phorest_id <> all(:waiting)
-""")
+          and phorest_id not in ({_GUARDED})
+""")  # noqa: S608 - a text of ours
+
+_DUE = text(f"""
+    select phorest_id from work_items
+    where state = 'open' and location_id = :location_id and entity_type = :entity_type and cause = :cause
+          and next_try_at <= :now
+    union
+    {_GUARDED} and not exists (
+        select from work_items w
+        where w.state = 'open' and w.location_id = :location_id and w.entity_type = :entity_type and w.cause = :cause
+              and w.phorest_id = m.phorest_id and w.next_try_at > :now)
+    order by phorest_id
+""")  # noqa: S608 - a text of ours
 
 
 def note(connection: Connection, location_id: str, entity_type: str, plan: Plan, *, whole: bool) -> None:
-    """Keep who waits by this plan, each until its moment. A plan of whole contacts also ends the waiting of the others."""
+    """Keep who waits by this plan, each until its moment. A plan of whole contacts also ends the waiting of the others.
+
+    Whose contact carries the guard tag waits until it is off.
+    """
     values = {"location_id": location_id, "entity_type": entity_type, "cause": QUIET_HOURS}
     if plan.mornings:
         mornings = {key: until.isoformat() for key, until in plan.mornings.items()}
@@ -56,11 +78,9 @@ def guarded_still(
 
 
 def due(connection: Connection, location_id: str, entity_type: str, now: datetime) -> list[str]:
-    """The clients whose moment has come, sorted."""
+    """The clients of a live location whose moment has come, sorted; who carries the guard tag for nothing is among them."""
     rows = connection.execute(
-        text("""select phorest_id from work_items
-                where state = 'open' and location_id = :location_id and entity_type = :entity_type and cause = :cause
-                      and next_try_at <= :now order by phorest_id"""),
+        _DUE,
         {"location_id": location_id, "entity_type": entity_type, "cause": QUIET_HOURS, "now": now},
     )
     return [row.phorest_id for row in rows]

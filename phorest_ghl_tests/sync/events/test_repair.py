@@ -211,6 +211,7 @@ def test_s5_who_comes_soon_after_opening_gets_contact_and_event_at_night_and_the
     assert [row["sent"] for row in guarded] == [False] * len(guarded) != []
     diary.rig.forget_requests()
     diary.pass_time(minutes=10)
+    diary.rig.run()  # the clients' own run of the night
     assert diary.tick().outcomes["applied"] == 0
     assert diary.rig.requests("POST", "/contacts/bulk/tags/update/{type}") == 0
     diary.pass_time(hours=7, minutes=55)  # nine has struck
