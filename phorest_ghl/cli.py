@@ -206,6 +206,29 @@ def status(as_json: Json = False) -> None:
     _leave(lambda: command(_settings(), Out(as_json=as_json)))
 
 
+@app.command(context_settings=_TAKES_IDS)
+def explain(
+    client_id: Annotated[str | None, typer.Argument(help="The client's id in Phorest.")] = None,
+    appointment: Annotated[
+        str | None, typer.Option("--appointment", metavar="ID", help="An appointment in place of a client.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Read the contact or the event from GHL now, by its id.")
+    ] = False,
+    values: Annotated[bool, typer.Option(help="Show the values, which are personal, instead of masks.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say why a client's contact, or an appointment's event, is as it is: sources, group, rules, what was sent, what waits."""
+    from phorest_ghl.commands.explain import explain as command  # noqa: PLC0415 - commands load only what they need
+
+    if (client_id is None) == (appointment is None):
+        sys.stderr.write("Name a client's id, or an appointment's with --appointment.\n")
+        raise typer.Exit(Exit.WRONG_USE)
+    entity, phorest_id = ("client", client_id) if appointment is None else ("appointment", appointment)
+    out = Out(as_json=as_json)
+    _leave(lambda: command(_settings(), out, entity=entity, phorest_id=str(phorest_id), live=live, values=values))
+
+
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Check settings, database, Phorest, GoHighLevel and the budget, with what to do about each red line."""

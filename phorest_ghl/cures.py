@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError
 from phorest_ghl.db.keyed import KeyMismatch
 from phorest_ghl.db.run_lock import LocationBusy
+from phorest_ghl.explain.client import NotKnown
 from phorest_ghl.http.budget_postgres import BudgetUnavailableError
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.phorest.branches import UnknownBranch, UnknownZone
@@ -48,7 +49,8 @@ _API = {
 }
 _OURS: dict[type[Exception], Cure] = {
     **dict.fromkeys(
-        (SettingsError, DatabaseUrlError, KeyMismatch, UnknownBranch, UnknownMonth, CalendarNotUsable), Cure.SETUP
+        (SettingsError, DatabaseUrlError, KeyMismatch, UnknownBranch, UnknownMonth, CalendarNotUsable, NotKnown),
+        Cure.SETUP,
     ),
     **dict.fromkeys((NotConfirmed, NotImported, NotReady, ConsentNotHonoured, ForeignField, UnknownZone), Cure.PERSON),
     **dict.fromkeys((MalformedPage, ExportFailed, LocationBusy), Cure.REPEAT),
