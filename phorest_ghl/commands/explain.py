@@ -30,14 +30,12 @@ def _print(document: dict[str, Any], out: Out) -> None:
         _appointment(document, out)
     out.say(f"Next run: {escape(next_words(document['next_run']))}")
     if document["fields"]:
-        table = Table(
-            "field", "rule", "desired", "GHL holds", "verdict", "last sent", title="Fields", title_justify="left"
-        )
+        table = _table("Fields", "field", "rule", "desired", "GHL holds", "verdict", "last sent")
         for line in document["fields"]:
             table.add_row(*(escape(cell) for cell in cells(line)))
         out.text.print(table)
     for name, columns, rows in lists(document):
-        table = Table(*columns, title=name.capitalize(), title_justify="left")
+        table = _table(name.capitalize(), *columns)
         for row in rows[:_SHOWN]:
             table.add_row(*(escape(cell) for cell in row))
         if len(rows) > _SHOWN:
@@ -49,8 +47,7 @@ def _client(document: dict[str, Any], out: Out) -> None:
     out.say(f"Client {document['client']}, as of {document['as_of']}.")
     group, contact, found = document["group"], document["contact"], document["appointments"]
     out.say(f"Primary of its contact: {group['primary']}; {group['why']}.")
-    table = Table("client", "role", "by", "contact", "not live", title="Who shares its contact or its addresses")
-    table.title_justify = "left"
+    table = _table("Who shares its contact or its addresses", "client", "role", "by", "contact", "not live")
     for member in group["members"]:
         row = (member["phorest_id"], member["role"], "; ".join(member["by"]), member["contact"], member["not_live"])
         table.add_row(*(escape(cell or "") for cell in row))
@@ -81,3 +78,11 @@ def _age(thing: dict[str, Any]) -> str:
     gone = f", gone since {thing['gone_at']}" if thing["gone_at"] else ""
     how = f" by {thing['seen_by']}" if "seen_by" in thing else ""
     return f"last seen{how} {thing['age_minutes']} minutes ago{gone}; --live reads it now"
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table that cuts no id short."""
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

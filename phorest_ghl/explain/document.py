@@ -129,7 +129,7 @@ _LISTS: Mapping[str, Sequence[str]] = {
 
 def cells(line: Mapping[str, Any]) -> tuple[str, ...]:
     """A field's line as a table shows it."""
-    sent = f"{line['sent']['at'][:16]} by {line['sent']['run']}" if line["sent"] else ""
+    sent = line["sent"]["at"][:16].replace("T", " ") if line["sent"] else ""
     verdict = line["verdict"] + (f" ({', '.join(line['causes'])})" if line.get("causes") else "")
     return line["field"], line["rule"].partition(":")[0], line["desired"] or "", line["held"] or "", verdict, sent
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.ghl import fields
-from phorest_ghl.ghl.fields import IDENTITY, TAG_PREFIXES, Facet, Rule
+from phorest_ghl.ghl.fields import GUARD_TAG, IDENTITY, TAG_PREFIXES, Facet, Rule
 from phorest_ghl.sync.consent import Channel, is_ours
 from phorest_ghl.sync.differences import consent_held, field_hash
 from phorest_ghl.sync.journal import MappingRow
@@ -21,6 +21,7 @@ AS_IT_SHOULD_BE = "as it should be"
 EDITED = "changed in GHL by a person, and Phorest did not change it since: left (safety S16)"
 KEPT = "Phorest has none, so GHL keeps its own"
 TAKEN_OFF = "taken off in GHL: never put on again (safety S16)"
+GUARD = "the guard tag: only go-live takes it off (safety S1)"
 NOT_READ = "GHL does not show it: never read"
 NO_CONTACT = "no contact in GHL"
 LEFT = "left as it is"
@@ -124,8 +125,10 @@ def _tags(of: Compared) -> Iterator[Line]:
     for tag in sorted(of.desired.tags | ours | acked.keys()):
         wanted, held = tag in of.desired.tags, tag in there
         verdict = _verdict(of, tag, Facet.TAGS, same=wanted == held, edited=False)
-        if verdict == LEFT or (wanted and not held and verdict.startswith(LEFT)):
-            verdict = TAKEN_OFF if wanted and tag in acked else verdict
+        if verdict.startswith(LEFT) and tag == GUARD_TAG:
+            verdict = GUARD
+        elif verdict.startswith(LEFT) and wanted and tag in acked:
+            verdict = TAKEN_OFF
         yield Line(
             name=tag,
             facet=Facet.TAGS,
