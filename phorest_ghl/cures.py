@@ -22,6 +22,7 @@ from phorest_ghl.sync.clients import NotConfirmed, NotImported
 from phorest_ghl.sync.consent import ConsentNotHonoured
 from phorest_ghl.sync.events.appointments import CalendarNotUsable
 from phorest_ghl.sync.going_live import NotReady
+from phorest_ghl.sync.plan_file import PlanNotUsable, StalePlan
 from phorest_ghl.sync.registry import ForeignField
 
 
@@ -49,10 +50,21 @@ _API = {
 }
 _OURS: dict[type[Exception], Cure] = {
     **dict.fromkeys(
-        (SettingsError, DatabaseUrlError, KeyMismatch, UnknownBranch, UnknownMonth, CalendarNotUsable, NotKnown),
+        (
+            SettingsError,
+            DatabaseUrlError,
+            KeyMismatch,
+            UnknownBranch,
+            UnknownMonth,
+            CalendarNotUsable,
+            NotKnown,
+            PlanNotUsable,
+        ),
         Cure.SETUP,
     ),
-    **dict.fromkeys((NotConfirmed, NotImported, NotReady, ConsentNotHonoured, ForeignField, UnknownZone), Cure.PERSON),
+    **dict.fromkeys(
+        (NotConfirmed, NotImported, NotReady, ConsentNotHonoured, ForeignField, UnknownZone, StalePlan), Cure.PERSON
+    ),
     **dict.fromkeys((MalformedPage, ExportFailed, LocationBusy), Cure.REPEAT),
     **dict.fromkeys((DatabaseUnreachable, BudgetUnavailableError, OperationalError), Cure.RETURN),
 }
