@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError
 from phorest_ghl.db.keyed import KeyMismatch
+from phorest_ghl.db.pauses import Paused
 from phorest_ghl.db.run_lock import LocationBusy
 from phorest_ghl.explain.client import NotKnown
 from phorest_ghl.http.budget_postgres import BudgetUnavailableError
@@ -63,7 +64,8 @@ _OURS: dict[type[Exception], Cure] = {
         Cure.SETUP,
     ),
     **dict.fromkeys(
-        (NotConfirmed, NotImported, NotReady, ConsentNotHonoured, ForeignField, UnknownZone, StalePlan), Cure.PERSON
+        (NotConfirmed, NotImported, NotReady, ConsentNotHonoured, ForeignField, UnknownZone, StalePlan, Paused),
+        Cure.PERSON,
     ),
     **dict.fromkeys((MalformedPage, ExportFailed, LocationBusy), Cure.REPEAT),
     **dict.fromkeys((DatabaseUnreachable, BudgetUnavailableError, OperationalError), Cure.RETURN),
