@@ -19,6 +19,8 @@ from phorest_ghl.db.embedded import EmbeddedServer
 from phorest_ghl.db.engine import dagster_url, make_engine, require_supported_version
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.migrate import upgrade
+from phorest_ghl.explain.appointment import AppointmentExplainer
+from phorest_ghl.explain.client import ClientExplainer
 from phorest_ghl.ghl.calendars import CalendarClient, CalendarReader
 from phorest_ghl.ghl.client import GhlClient, GhlReader, private_token
 from phorest_ghl.ghl.fields import Facet
@@ -329,6 +331,21 @@ class Runtime:
     def ghl_reader(self) -> GhlReader:
         """A client of the location that cannot write. Raises SettingsError."""
         return GhlReader(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
+
+    def calendar_reader(self) -> CalendarReader:
+        """A client of the location that reads its calendars. Raises SettingsError."""
+        return CalendarReader(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
+
+    def client_explainer(self) -> ClientExplainer:
+        """What explains clients from what is here. Raises SettingsError."""
+        self.settings.require("GHL_LOCATION_ID")
+        return ClientExplainer(str(self.settings.ghl_location_id), self.keyring(), rules(self.settings))
+
+    def appointment_explainer(self) -> AppointmentExplainer:
+        """What explains appointments from what is here. Raises SettingsError."""
+        self.settings.require("GHL_LOCATION_ID")
+        chosen = event_rules(self.settings, read_salon_file())
+        return AppointmentExplainer(str(self.settings.ghl_location_id), self.keyring(), chosen)
 
     def users_reader(self) -> UsersReader:
         """A client of the location that reads its users. Raises SettingsError."""

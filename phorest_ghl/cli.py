@@ -83,6 +83,10 @@ def init(
 def plan(
     entity: Entity = "clients",
     values: Annotated[bool, typer.Option(help="Show the values, which are personal, instead of masks.")] = False,
+    file: Annotated[
+        Path | None,
+        typer.Option("--file", help="Write the plan down, masked: .json, which sync --plan takes, or .html to read."),
+    ] = None,
     no_import: NoImport = False,
     as_json: Json = False,
 ) -> None:
@@ -91,19 +95,21 @@ def plan(
     from phorest_ghl.commands.sync import plan as command  # noqa: PLC0415
 
     _known(entity)
-    out = Out(as_json=as_json)
+    out, do_import = Out(as_json=as_json), not no_import
     if entity == check_ins.NAME:
-        _leave(lambda: check_ins.plan(_settings(), out, do_import=not no_import))
+        _leave(lambda: check_ins.plan(_settings(), out, file=file, do_import=do_import))
     if entity == staff.NAME:
-        _leave(lambda: staff.plan(_settings(), out, values=values, do_import=not no_import))
-    if entity == "appointments":
-        _leave(lambda: appointments.plan(_settings(), out, values=values, do_import=not no_import))
-    _leave(lambda: command(_settings(), out, entity=entity, values=values, do_import=not no_import))
+        _leave(lambda: staff.plan(_settings(), out, values=values, file=file, do_import=do_import))
+    if entity == appointments.NAME:
+        _leave(lambda: appointments.plan(_settings(), out, values=values, file=file, do_import=do_import))
+    _leave(lambda: command(_settings(), out, entity=entity, values=values, file=file, do_import=do_import))
 
 
 @app.command()
 def sync(
-    entity: Entity = "clients",
+    entity: Annotated[
+        str | None, typer.Argument(help=f"What to sync: {', '.join(_ENTITIES)}; without it, clients.")
+    ] = None,
     workflows_paused: WorkflowsPaused = False,
     adopt_fields: Annotated[
         bool, typer.Option("--adopt-fields", help="Take over custom fields named Phorest … that were not made here.")
@@ -113,35 +119,28 @@ def sync(
         int | None,
         typer.Option("--limit", min=1, help="Make at most so many changes; the rest waits for the next run."),
     ] = None,
+    plan_file: Annotated[
+        Path | None,
+        typer.Option("--plan", help="Carry out exactly this plan, of plan --file; refuse where something has changed."),
+    ] = None,
     no_import: NoImport = False,
     as_json: Json = False,
 ) -> None:
     """Import from Phorest, plan, and write to GHL."""
-    from phorest_ghl.commands import appointments, check_ins, staff  # noqa: PLC0415 - commands load only what they need
-    from phorest_ghl.commands.sync import sync as command  # noqa: PLC0415
+    from phorest_ghl.commands.syncing import Wanted, sync_entity  # noqa: PLC0415 - commands load only what they need
 
-    _known(entity)
-    out = Out(as_json=as_json)
-    if entity == check_ins.NAME:
-        _leave(lambda: check_ins.sync(_settings(), out, full=full, limit=limit, do_import=not no_import))
-    if entity == staff.NAME:
-        _only_clients(workflows_paused=workflows_paused, adopt_fields=adopt_fields)
-        _leave(lambda: staff.sync(_settings(), out, limit=limit, do_import=not no_import))
-    if entity == "appointments":
-        _only_clients(workflows_paused=workflows_paused, adopt_fields=adopt_fields, limit=limit)
-        _leave(lambda: appointments.sync(_settings(), out, full=full, do_import=not no_import))
-    _leave(
-        lambda: command(
-            _settings(),
-            out,
-            entity=entity,
-            workflows_paused=workflows_paused,
-            adopt_fields=adopt_fields,
-            full=full,
-            limit=limit,
-            do_import=not no_import,
-        )
+    if entity is not None:
+        _known(entity)
+    wanted = Wanted(
+        entity=entity,
+        workflows_paused=workflows_paused,
+        adopt_fields=adopt_fields,
+        full=full,
+        limit=limit,
+        plan_file=plan_file,
+        do_import=not no_import,
     )
+    _leave(lambda: sync_entity(_settings(), Out(as_json=as_json), wanted))
 
 
 @app.command()
@@ -204,6 +203,29 @@ def status(as_json: Json = False) -> None:
     from phorest_ghl.commands.sync import status as command  # noqa: PLC0415 - commands load only what they need
 
     _leave(lambda: command(_settings(), Out(as_json=as_json)))
+
+
+@app.command(context_settings=_TAKES_IDS)
+def explain(
+    client_id: Annotated[str | None, typer.Argument(help="The client's id in Phorest.")] = None,
+    appointment: Annotated[
+        str | None, typer.Option("--appointment", metavar="ID", help="An appointment in place of a client.")
+    ] = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Read the contact or the event from GHL now, by its id.")
+    ] = False,
+    values: Annotated[bool, typer.Option(help="Show the values, which are personal, instead of masks.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Say why a client's contact, or an appointment's event, is as it is: sources, group, rules, what was sent, what waits."""
+    from phorest_ghl.commands.explain import explain as command  # noqa: PLC0415 - commands load only what they need
+
+    if (client_id is None) == (appointment is None):
+        sys.stderr.write("Name a client's id, or an appointment's with --appointment.\n")
+        raise typer.Exit(Exit.WRONG_USE)
+    entity, phorest_id = ("client", client_id) if appointment is None else ("appointment", appointment)
+    out = Out(as_json=as_json)
+    _leave(lambda: command(_settings(), out, entity=entity, phorest_id=str(phorest_id), live=live, values=values))
 
 
 @app.command()
@@ -348,14 +370,6 @@ def _answer(words: str, client: str, *, as_json: bool) -> None:
 def _known(entity: str) -> None:
     if entity not in _ENTITIES:
         sys.stderr.write(f"There is no entity {entity} to sync yet; there is {', '.join(_ENTITIES)}.\n")
-        raise typer.Exit(Exit.WRONG_USE)
-
-
-def _only_clients(**options: object) -> None:
-    """End with a sentence where an option is given that belongs to `sync clients`: it is not to be ignored in silence."""
-    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value]
-    if given:
-        sys.stderr.write(f"{', '.join(given)} is for `phorest-ghl sync clients`.\n")
         raise typer.Exit(Exit.WRONG_USE)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError
 from phorest_ghl.db.keyed import KeyMismatch
 from phorest_ghl.db.run_lock import LocationBusy
+from phorest_ghl.explain.client import NotKnown
 from phorest_ghl.http.budget_postgres import BudgetUnavailableError
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.phorest.branches import UnknownBranch, UnknownZone
@@ -21,6 +22,7 @@ from phorest_ghl.sync.clients import NotConfirmed, NotImported
 from phorest_ghl.sync.consent import ConsentNotHonoured
 from phorest_ghl.sync.events.appointments import CalendarNotUsable
 from phorest_ghl.sync.going_live import NotReady
+from phorest_ghl.sync.plan_file import PlanNotUsable, StalePlan
 from phorest_ghl.sync.registry import ForeignField
 
 
@@ -48,9 +50,21 @@ _API = {
 }
 _OURS: dict[type[Exception], Cure] = {
     **dict.fromkeys(
-        (SettingsError, DatabaseUrlError, KeyMismatch, UnknownBranch, UnknownMonth, CalendarNotUsable), Cure.SETUP
+        (
+            SettingsError,
+            DatabaseUrlError,
+            KeyMismatch,
+            UnknownBranch,
+            UnknownMonth,
+            CalendarNotUsable,
+            NotKnown,
+            PlanNotUsable,
+        ),
+        Cure.SETUP,
     ),
-    **dict.fromkeys((NotConfirmed, NotImported, NotReady, ConsentNotHonoured, ForeignField, UnknownZone), Cure.PERSON),
+    **dict.fromkeys(
+        (NotConfirmed, NotImported, NotReady, ConsentNotHonoured, ForeignField, UnknownZone, StalePlan), Cure.PERSON
+    ),
     **dict.fromkeys((MalformedPage, ExportFailed, LocationBusy), Cure.REPEAT),
     **dict.fromkeys((DatabaseUnreachable, BudgetUnavailableError, OperationalError), Cure.RETURN),
 }

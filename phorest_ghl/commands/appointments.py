@@ -1,12 +1,13 @@
 """`plan appointments` and `sync appointments`. Belongs here: the commands' flow. Does not: any step of it."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from phorest_ghl.assembly import Runtime, ghl_limits, open_runtime
-from phorest_ghl.commands import reports
+from phorest_ghl.commands import plan_files, reports
 from phorest_ghl.commands.console import Exit, Out
 from phorest_ghl.commands.progress import pages_shown
 from phorest_ghl.http.redaction import mask
@@ -16,13 +17,16 @@ from phorest_ghl.sync import plan_summary
 from phorest_ghl.sync.clients import new_batch_id
 from phorest_ghl.sync.events.plan import EventChange, EventPlan
 from phorest_ghl.sync.plan_document import guards
+from phorest_ghl.sync.plan_file import PlanFile
 
+NAME = "appointments"
 _SHOWN = 20
 _PERSONAL = frozenset({"title", "description"})
 
 
-def plan(settings: Settings, out: Out, *, values: bool, do_import: bool = True) -> Exit:
-    """Import, compare and show; nothing is written to GHL."""
+def plan(settings: Settings, out: Out, *, values: bool, file: Path | None = None, do_import: bool = True) -> Exit:
+    """Import, compare and show, and with `file` write it down; nothing is written to GHL."""
+    plan_files.require_writable(file)
     with open_runtime(settings) as runtime:
         if do_import:
             import_appointments(runtime, out)
@@ -31,18 +35,24 @@ def plan(settings: Settings, out: Out, *, values: bool, do_import: bool = True) 
         made = sync.plan(prepared)
     document = plan_document(made, settings, guards(prepared.location), values=values)
     _show(made, document, out)
-    out.result(document)
+    out.result(plan_files.sealed(document, made, settings, NAME))
+    if file is not None:
+        masked = plan_document(made, settings, guards(prepared.location))
+        plan_files.write(plan_files.sealed(masked, made, settings, NAME), file, out)
     return Exit.NEEDS_A_PERSON if made.findings else Exit.WELL
 
 
-def sync(settings: Settings, out: Out, *, full: bool, do_import: bool = True) -> Exit:
-    """Import, plan and apply the appointments."""
+def sync(settings: Settings, out: Out, *, full: bool, held_to: PlanFile | None = None, do_import: bool = True) -> Exit:
+    """Import, plan and apply the appointments; with `held_to` exactly what that plan names, or nothing. Raises StalePlan.
+
+    A run that is held to a plan brings nobody onto a contact: the plan does not name them.
+    """
     started = datetime.now(UTC)
     with open_runtime(settings) as runtime:
         complete = import_appointments(runtime, out, full=full) if do_import else True
-        road = runtime.appointments_sync(batch_id=new_batch_id(started), writing=True)
+        road = runtime.appointments_sync(batch_id=new_batch_id(started), writing=True, judging=held_to is None)
         prepared = road.prepare()
-        made = road.plan(prepared)
+        made = plan_files.held_to(held_to, road.plan(prepared), runtime, out)
         _show(made, plan_document(made, settings, guards(prepared.location)), out)
         result = road.apply(made, prepared, started_at=started)
     entities = {"appointments": reports.run_document(result)}

@@ -4,40 +4,59 @@ Belongs here: the commands' flow. Does not: any step of it.
 """
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from phorest_ghl.assembly import Runtime, open_runtime
-from phorest_ghl.commands import reports
+from phorest_ghl.commands import plan_files, reports
 from phorest_ghl.commands.console import Exit, Out
 from phorest_ghl.settings import Settings
 from phorest_ghl.sync.clients import new_batch_id
 from phorest_ghl.sync.notes.planning import NotePlan
+from phorest_ghl.sync.plan_file import PlanFile
 
 NAME = "check-ins"
 
 
-def plan(settings: Settings, out: Out, *, do_import: bool = True) -> Exit:
-    """Import, compare and show; nothing is written to GHL."""
+def plan(settings: Settings, out: Out, *, file: Path | None = None, do_import: bool = True) -> Exit:
+    """Import, compare and show, and with `file` write it down; nothing is written to GHL."""
+    plan_files.require_writable(file)
     with open_runtime(settings) as runtime:
         if do_import:
             _import(runtime, out, full=False)
         road = runtime.check_ins_sync(batch_id=new_batch_id(), writing=False)
         made = road.plan(road.prepare())
     _show(made, out)
-    out.result({"entities": {NAME: _document(made)}, "requests": made.requests})
+    changes = [{"action": change.action.value, "contact": change.ghl_id} for change in made.changes]
+    document = {"entities": {NAME: _document(made)}, "requests": made.requests, "changes": changes}
+    document = plan_files.sealed(document, made, settings, NAME)
+    out.result(document)
+    if file is not None:
+        plan_files.write(document, file, out)
     return Exit.WELL
 
 
-def sync(settings: Settings, out: Out, *, full: bool, limit: int | None = None, do_import: bool = True) -> Exit:
-    """Import, plan and apply the check-in notes; with `limit`, no more than so many."""
+def sync(
+    settings: Settings,
+    out: Out,
+    *,
+    full: bool,
+    limit: int | None = None,
+    held_to: PlanFile | None = None,
+    do_import: bool = True,
+) -> Exit:
+    """Import, plan and apply the check-in notes; with `limit`, no more than so many.
+
+    With `held_to` exactly what that plan names, or nothing. Raises StalePlan.
+    """
     started = datetime.now(UTC)
     with open_runtime(settings) as runtime:
         complete = _import(runtime, out, full=full) if do_import else True
         road = runtime.check_ins_sync(batch_id=new_batch_id(started), writing=True)
         prepared = road.prepare()
-        made = road.plan(prepared)
+        made = plan_files.held_to(held_to, road.plan(prepared), runtime, out)
         if limit is not None:
             made = made.limited(limit)
         _show(made, out)

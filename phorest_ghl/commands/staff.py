@@ -5,25 +5,28 @@ Belongs here: the commands' flow. Does not: any step of it.
 
 from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
 from phorest_ghl.assembly import Runtime, open_runtime
-from phorest_ghl.commands import reports
+from phorest_ghl.commands import plan_files, reports
 from phorest_ghl.commands.console import Exit, Out
 from phorest_ghl.ghl.fields import PERSONAL
 from phorest_ghl.http.redaction import mask
 from phorest_ghl.settings import Settings
 from phorest_ghl.sync.clients import new_batch_id
+from phorest_ghl.sync.plan_file import PlanFile
 from phorest_ghl.sync.staff.plan import StaffChange, StaffPlan
 
 NAME = "staff"
 _SHOWN = 30
 
 
-def plan(settings: Settings, out: Out, *, values: bool, do_import: bool = True) -> Exit:
-    """Import, compare and show; nothing is written to GHL."""
+def plan(settings: Settings, out: Out, *, values: bool, file: Path | None = None, do_import: bool = True) -> Exit:
+    """Import, compare and show, and with `file` write it down; nothing is written to GHL."""
+    plan_files.require_writable(file)
     with open_runtime(settings) as runtime:
         if do_import:
             _import(runtime, out)
@@ -31,18 +34,30 @@ def plan(settings: Settings, out: Out, *, values: bool, do_import: bool = True) 
         made = road.plan(road.prepare())
     document = _document(made, values=values)
     _show(made, document, out)
-    out.result(document)
+    out.result(plan_files.sealed(document, made, settings, NAME))
+    if file is not None:
+        plan_files.write(plan_files.sealed(_document(made), made, settings, NAME), file, out)
     return Exit.NEEDS_A_PERSON if made.findings else Exit.WELL
 
 
-def sync(settings: Settings, out: Out, *, limit: int | None = None, do_import: bool = True) -> Exit:
-    """Import, plan and apply the staff's contacts; with `limit`, no more than so many changes."""
+def sync(
+    settings: Settings,
+    out: Out,
+    *,
+    limit: int | None = None,
+    held_to: PlanFile | None = None,
+    do_import: bool = True,
+) -> Exit:
+    """Import, plan and apply the staff's contacts; with `limit`, no more than so many changes.
+
+    With `held_to` exactly what that plan names, or nothing. Raises StalePlan.
+    """
     started = datetime.now(UTC)
     with open_runtime(settings) as runtime:
         complete = _import(runtime, out) if do_import else True
         road = runtime.staff_sync(batch_id=new_batch_id(started), writing=True)
         prepared = road.prepare()
-        made = road.plan(prepared)
+        made = plan_files.held_to(held_to, road.plan(prepared), runtime, out)
         if limit is not None:
             made = made.limited(limit)
         _show(made, _document(made), out)

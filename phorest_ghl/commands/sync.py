@@ -5,6 +5,7 @@ Belongs here: the commands' flow. Does not: any step of it.
 
 import getpass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from rich.progress import Progress
@@ -12,18 +13,28 @@ from rich.table import Table
 from sqlalchemy import Connection, text
 
 from phorest_ghl.assembly import open_runtime
-from phorest_ghl.commands import reports
+from phorest_ghl.commands import plan_files, reports
 from phorest_ghl.commands.bringing import bring
 from phorest_ghl.commands.console import Exit, Out
 from phorest_ghl.settings import Settings
 from phorest_ghl.sync.clients import ClientsSync, Prepared, new_batch_id
 from phorest_ghl.sync.parts import PARTS
 from phorest_ghl.sync.plan import Plan
+from phorest_ghl.sync.plan_file import PlanFile
 from phorest_ghl.sync.summary import RunResult
 
 
-def plan(settings: Settings, out: Out, *, entity: str = "clients", values: bool, do_import: bool = True) -> Exit:
-    """Import, compare and show; nothing is written to GHL."""
+def plan(
+    settings: Settings,
+    out: Out,
+    *,
+    entity: str = "clients",
+    values: bool,
+    file: Path | None = None,
+    do_import: bool = True,
+) -> Exit:
+    """Import, compare and show, and with `file` write it down; nothing is written to GHL."""
+    plan_files.require_writable(file)
     with open_runtime(settings) as runtime:
         if do_import:
             bring(runtime, out, entity)
@@ -32,7 +43,10 @@ def plan(settings: Settings, out: Out, *, entity: str = "clients", values: bool,
         made = sync.plan(prepared)
     document = reports.plan_document(made, prepared, settings, values=values, entity=entity)
     show_plan(made, prepared, settings, out, values=values)
-    out.result(document)
+    out.result(plan_files.sealed(document, made, settings, entity))
+    if file is not None:
+        masked = reports.plan_document(made, prepared, settings, entity=entity)
+        plan_files.write(plan_files.sealed(masked, made, settings, entity), file, out)
     return Exit.NEEDS_A_PERSON if made.reviews else Exit.WELL
 
 
@@ -67,9 +81,13 @@ def sync(
     adopt_fields: bool,
     full: bool,
     limit: int | None = None,
+    held_to: PlanFile | None = None,
     do_import: bool = True,
 ) -> Exit:
-    """Import, plan and apply the clients, or a part of their contacts; with `limit`, no more than so many changes."""
+    """Import, plan and apply the clients, or a part of their contacts; with `limit`, no more than so many changes.
+
+    With `held_to` exactly what that plan names, or nothing. Raises StalePlan.
+    """
     started = datetime.now(UTC)
     with open_runtime(settings) as runtime:
         complete = bring(runtime, out, entity, full=full) if do_import else True
@@ -77,7 +95,7 @@ def sync(
         if workflows_paused:
             road.confirm_workflows(getpass.getuser())
         prepared = road.prepare(adopt_fields=adopt_fields)
-        made = road.plan(prepared)
+        made = plan_files.held_to(held_to, road.plan(prepared), runtime, out)
         if limit is not None:
             made = made.limited(limit)
         show_plan(made, prepared, settings, out, values=False)

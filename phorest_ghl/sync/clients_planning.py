@@ -14,11 +14,12 @@ from sqlalchemy import Connection
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.ghl import fields
 from phorest_ghl.sync import consent_ledger, consent_step, decisions, mirror
-from phorest_ghl.sync.decisions import Kind
+from phorest_ghl.sync.consent_step import Step
+from phorest_ghl.sync.decisions import Decisions, Kind
 from phorest_ghl.sync.facts.diary import Moment
 from phorest_ghl.sync.facts.loading import load_facts
 from phorest_ghl.sync.held import Held
-from phorest_ghl.sync.identity import Person, households, people, winners
+from phorest_ghl.sync.identity import Household, Person, households, people, winners
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.keeper import REJECTED
 from phorest_ghl.sync.mirror import LocationState
@@ -29,7 +30,7 @@ from phorest_ghl.sync.planner import Planner
 from phorest_ghl.sync.projection import Projector
 from phorest_ghl.sync.quiet_hours import branch_clock, until_morning
 from phorest_ghl.sync.rules import Rules
-from phorest_ghl.sync.source import Names, load_clients, load_names
+from phorest_ghl.sync.source import ClientRow, Names, load_clients, load_names
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,22 @@ class Prepared:
         return self.location.allows_duplicates is True
 
 
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What a plan is made of: who there is, who belongs together, what GHL is known to hold, what is on record.
+
+    `around` is there where it is made for some clients: who has a say in what becomes of them.
+    """
+
+    clients: Sequence[ClientRow]
+    around: Neighbours | None
+    held: Held
+    projector: Projector
+    households: Sequence[Household]
+    step: Step
+    decided: Decisions
+
+
 class ClientsPlanning:
     """Plans in a transaction of its caller's, which is read-only."""
 
@@ -56,6 +73,17 @@ class ClientsPlanning:
 
     def plan(self, connection: Connection, prepared: Prepared, of: Collection[str] | None) -> Plan:
         """What would be done with everybody, or `of` some clients, at any hour."""
+        made_of = self.material(connection, prepared, of)
+        plan = Planner(made_of.held, made_of.projector, self._keyring, decided=made_of.decided).plan(made_of.households)
+        plan = plan.with_settled(
+            {client.phorest_id: Skipped("walk-in client") for client in made_of.clients if client.walk_in}
+        )
+        facts = made_of.projector.facts
+        plan = replace(plan, step=made_of.step, decisions=made_of.decided, unread=self._rules.facets.on - facts.known)
+        return plan if made_of.around is None else self._only_of(connection, plan, made_of.around, of or ())
+
+    def material(self, connection: Connection, prepared: Prepared, of: Collection[str] | None) -> Material:
+        """What a plan of everybody, or `of` some clients, is made of."""
         location_id, names, former = self._ledger.location_id, load_names(connection), self._ledger.former(connection)
         around = None if of is None else self._around(connection, prepared, names, former, of)
         clients = load_clients(connection) if around is None else around.rows
@@ -95,12 +123,15 @@ class ClientsPlanning:
         )
         facts = load_facts(connection, clients, at, live_at=prepared.location.live_at)
         projector = Projector(self._keyring, names, self._rules, step.on_record, facts)
-        plan = Planner(held, projector, self._keyring, decided=decided).plan(
-            households(found, held.anchors(found), group=not held.duplicates, gone=held.gone)
+        return Material(
+            clients=clients,
+            around=around,
+            held=held,
+            projector=projector,
+            households=households(found, held.anchors(found), group=not held.duplicates, gone=held.gone),
+            step=step,
+            decided=decided,
         )
-        plan = plan.with_settled({client.phorest_id: Skipped("walk-in client") for client in clients if client.walk_in})
-        plan = replace(plan, step=step, decisions=decided, unread=self._rules.facets.on - facts.known)
-        return plan if around is None else self._only_of(connection, plan, around, of or ())
 
     def _around(
         self, connection: Connection, prepared: Prepared, names: Names, former: Mapping[str, str], of: Collection[str]

@@ -100,6 +100,12 @@ def resolve_fields(
     return found
 
 
+def known_fields(connection: Connection, location_id: str, wanted: Sequence[CustomFieldSpec]) -> dict[str, str]:
+    """The location's field ids by our field's name, of those that are known here; GHL is not asked."""
+    ours = _stored(connection, location_id)
+    return {spec.name: ours[spec.key] for spec in wanted if spec.key in ours}
+
+
 def _require_ours(spec: CustomFieldSpec, present: CustomField, stored_id: str | None, *, adopt_existing: bool) -> None:
     if present.data_type != spec.data_type:
         raise ForeignField(
