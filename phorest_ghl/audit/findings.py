@@ -60,7 +60,8 @@ MEANINGS: Mapping[Kind, Meaning] = {
         advice="Somebody deleted it in GHL, so it is not made again by itself. A contact: `phorest-ghl review`.",
     ),
     Kind.ORPHANED: Meaning(
-        act=Act.PERSON, advice="It carries our mark and no record of Phorest has it. Look at it in GHL; delete it there."
+        act=Act.PERSON,
+        advice="It carries our mark and no record of Phorest has it. Look at it in GHL; delete it there.",
     ),
     Kind.DUPLICATE: Meaning(act=Act.PERSON, advice="Two stand for one record. Merge or delete the other one in GHL."),
     Kind.DRIFTED: Meaning(act=Act.HEALED, advice="The audit restores it; what GHL refuses stands in `review`."),
@@ -196,14 +197,14 @@ _RESOLVE = text(f"""
     where location_id = :location_id and resolved_at is null
           and exists (select from looked l where l.entity_type = f.entity_type and l.kind = f.kind)
           and not exists (select from r where {_SAME})
-""")
+""")  # noqa: S608 - names alone, no value
 _RENEW = text(f"""
     with r as ({_FOUND})
     update audit_findings f set detail = r.detail from r where {_SAME} and f.detail <> r.detail
-""")
+""")  # noqa: S608 - names alone, no value
 _OPEN = text(f"""
     with r as ({_FOUND})
     insert into audit_findings (location_id, entity_type, phorest_id, ghl_id, kind, detail, batch_id)
     select :location_id, r.entity_type, r.phorest_id, r.ghl_id, r.kind, r.detail, :batch_id from r
     where not exists (select from audit_findings f where {_SAME})
-""")
+""")  # noqa: S608 - names alone, no value
