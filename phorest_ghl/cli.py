@@ -307,13 +307,22 @@ def bench(
     rounds: Annotated[int | None, typer.Option(help="Rounds of every contender.")] = None,
     requests: Annotated[int | None, typer.Option(help="Requests to send, where that is its size.")] = None,
     rate_window_s: Annotated[float | None, typer.Option(help="Seconds of GHL's window, 10 in truth.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of chaos.")] = None,
+    only_round: Annotated[int | None, typer.Option(help="The one round of chaos to run again.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure this product beside a peer on this machine; exit code 0 only if its bar holds."""
     from phorest_ghl.commands.bench import run_bench  # noqa: PLC0415 - the peers are no part of other commands
 
     code = run_bench(
-        name, as_json=as_json, clients=clients, rounds=rounds, requests=requests, rate_window_s=rate_window_s
+        name,
+        as_json=as_json,
+        clients=clients,
+        rounds=rounds,
+        requests=requests,
+        rate_window_s=rate_window_s,
+        seed=seed,
+        only_round=only_round,
     )
     raise typer.Exit(code)
 
