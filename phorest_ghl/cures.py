@@ -22,6 +22,7 @@ from phorest_ghl.sync.consent import ConsentNotHonoured
 from phorest_ghl.sync.events.appointments import CalendarNotUsable
 from phorest_ghl.sync.going_live import NotReady
 from phorest_ghl.sync.registry import ForeignField
+from phorest_ghl.sync.stops.gate import ApplyStopped
 
 
 class Cure(Enum):
@@ -50,7 +51,9 @@ _OURS: dict[type[Exception], Cure] = {
     **dict.fromkeys(
         (SettingsError, DatabaseUrlError, KeyMismatch, UnknownBranch, UnknownMonth, CalendarNotUsable), Cure.SETUP
     ),
-    **dict.fromkeys((NotConfirmed, NotImported, NotReady, ConsentNotHonoured, ForeignField, UnknownZone), Cure.PERSON),
+    **dict.fromkeys(
+        (NotConfirmed, NotImported, NotReady, ApplyStopped, ConsentNotHonoured, ForeignField, UnknownZone), Cure.PERSON
+    ),
     **dict.fromkeys((MalformedPage, ExportFailed, LocationBusy), Cure.REPEAT),
     **dict.fromkeys((DatabaseUnreachable, BudgetUnavailableError, OperationalError), Cure.RETURN),
 }
