@@ -13,11 +13,13 @@ from rich.table import Table
 from sqlalchemy import Connection, text
 
 from phorest_ghl.assembly import open_runtime
-from phorest_ghl.commands import plan_files, reports
+from phorest_ghl.commands import allow, plan_files, reports
 from phorest_ghl.commands.bringing import bring
 from phorest_ghl.commands.console import Exit, Out
 from phorest_ghl.settings import Settings
+from phorest_ghl.sync.clients import ENTITY as CLIENT
 from phorest_ghl.sync.clients import ClientsSync, Prepared, new_batch_id
+from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.parts import PARTS
 from phorest_ghl.sync.plan import Plan
 from phorest_ghl.sync.plan_file import PlanFile
@@ -41,13 +43,21 @@ def plan(
         sync = runtime.clients_sync(batch_id=new_batch_id(), writing=False, part=PARTS.get(entity))
         prepared = sync.prepare()
         made = sync.plan(prepared)
+        part = PARTS.get(entity)
+        ledger = Ledger(prepared.location.location_id, CLIENT if part is None else part.entity, new_batch_id())
+        with runtime.engine.connect() as connection:
+            held = runtime.gate().foreseen(connection, ledger, made)
     document = reports.plan_document(made, prepared, settings, values=values, entity=entity)
+    document["guards"] += held
     show_plan(made, prepared, settings, out, values=values)
+    for sentence in held:
+        out.say(sentence)
     out.result(plan_files.sealed(document, made, settings, entity))
     if file is not None:
         masked = reports.plan_document(made, prepared, settings, entity=entity)
+        masked["guards"] += held
         plan_files.write(plan_files.sealed(masked, made, settings, entity), file, out)
-    return Exit.NEEDS_A_PERSON if made.reviews else Exit.WELL
+    return Exit.NEEDS_A_PERSON if made.reviews or held else Exit.WELL
 
 
 def show_plan(made: Plan, prepared: Prepared, settings: Settings, out: Out, *, values: bool, shown: int = 20) -> None:
@@ -100,13 +110,15 @@ def sync(
             made = made.limited(limit)
         show_plan(made, prepared, settings, out, values=False)
         result = _apply(road, made, prepared, started, out)
+        with runtime.engine.connect() as connection:
+            held = allow.say_what_is_held(connection, prepared.location.location_id, result.batch_id, out)
     entities = {entity: reports.run_document(result)}
     out.text.print(reports.outcomes_table(entities))
     out.text.print(reports.reasons_table(result.reasons))
-    out.result({"ok": not result.needs_a_person, "entities": entities})
+    out.result({"ok": not result.needs_a_person and not held, "entities": entities})
     if result.error:
         out.say(f"The run ended early: {result.error}")
-    return Exit.NEEDS_A_PERSON if result.needs_a_person or not complete else Exit.WELL
+    return Exit.NEEDS_A_PERSON if result.needs_a_person or held or not complete else Exit.WELL
 
 
 def status(settings: Settings, out: Out) -> Exit:
@@ -122,8 +134,12 @@ def status(settings: Settings, out: Out) -> Exit:
         out.say(f"Location {location['location_id']} is {location['mode']}.")
     for waiting in document["work_items"]:
         out.say(f"{waiting['items']} records wait: {waiting['cause']}.")
+    for stop in document["held"]:
+        out.say(
+            f"Held by the guard on {stop['guard']}, {stop['entity_type']}: {stop['figure']}. `phorest-ghl allow` says more."
+        )
     out.result(document)
-    return Exit.NEEDS_A_PERSON if document["work_items"] else Exit.WELL
+    return Exit.NEEDS_A_PERSON if document["work_items"] or document["held"] else Exit.WELL
 
 
 def _apply(road: ClientsSync, made: Plan, prepared: Prepared, started: datetime, out: Out) -> RunResult:
@@ -152,6 +168,8 @@ def _status(connection: Connection) -> dict[str, Any]:
                                requests, started_at, completed_at, last_error
                         from sync_run_summaries order by created_at desc limit 10"""),
         "locations": rows("select location_id, mode, mirrored_at, workflows_confirmed_at from ghl_locations"),
+        "held": rows("""select location_id, entity_type, guard, figure, bound, stopped_at from apply_stops
+                        where ended_at is null order by id"""),
         "work_items": rows("""select cause, count(*) as items from work_items where state = 'open'
                               group by cause order by cause"""),
     }
