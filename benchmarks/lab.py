@@ -10,11 +10,11 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import psycopg
 from psycopg import sql
@@ -104,6 +104,15 @@ class Lab:
             connection.execute(statement)
 
 
+class Served(Protocol):
+    """A sandbox, as far as contenders have to know it."""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """The product's settings for it, by their names in the environment."""
+        ...
+
+
 class PeakMemory:
     """The most memory that this process has held since this was made, where Linux tells."""
 
@@ -146,12 +155,14 @@ def sandbox(options: SandboxOptions) -> Generator[SandboxProcess]:
         process.stop()
 
 
-def environment_of(served: SandboxProcess, database: Database, **more: str) -> dict[str, str]:
+def environment_of(served: Served, database: Database, **more: str) -> dict[str, str]:
     """The product's settings for this sandbox and database, as an environment has them, with a key of their own."""
     key = base64.urlsafe_b64encode(os.urandom(32)).decode()
-    return {**served.settings, "DATABASE_URL": database.url, "PHOREST_GHL_HASH_KEY": key, **more}
+    # Whoever measures a first load into an agency's location has decided about its contacts.
+    decided = {"PHOREST_GHL_HASH_KEY": key, "GUARD_BOUNDS": "adoptions=1000000"}
+    return {**served.settings, "DATABASE_URL": database.url, **decided, **more}
 
 
-def settings_of(served: SandboxProcess, database: Database, **more: str) -> Settings:
+def settings_of(served: Served, database: Database, **more: str) -> Settings:
     """The product's settings for this sandbox and database, and for nothing else: the environment is not read."""
     return load_settings(environment_of(served, database, **more), None)

@@ -26,12 +26,16 @@ class Options:
         rounds: rounds whose median is taken.
         requests: requests that each of our runs sends.
         rate_window_s: GHL's window, seconds; below 10 all times shrink with it.
+        seed: what everything random follows from.
+        only_round: the number of the one round to run, from 1.
     """
 
     clients: int | None = None
     rounds: int | None = None
     requests: int | None = None
     rate_window_s: float | None = None
+    seed: int | None = None
+    only_round: int | None = None
 
     def given(self) -> Iterator[str]:
         """Names of the options that were given, as on the command line."""

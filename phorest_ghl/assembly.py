@@ -36,7 +36,7 @@ from phorest_ghl.phorest.importer import Importer
 from phorest_ghl.phorest.retention import Retention
 from phorest_ghl.phorest.watched import Seen, WatchedClient
 from phorest_ghl.salon_file import SalonFile, read_salon_file
-from phorest_ghl.settings import Settings, SettingsError, hours, kept_days, listed, tiers
+from phorest_ghl.settings import Settings, SettingsError, guard_bounds, hours, kept_days, listed, tiers
 from phorest_ghl.sync.client_repair import ClientRepair
 from phorest_ghl.sync.clients import ENTITY as CLIENT
 from phorest_ghl.sync.clients import ClientsSync
@@ -51,6 +51,8 @@ from phorest_ghl.sync.parts import Part
 from phorest_ghl.sync.rules import FacetRules, Rules, folded
 from phorest_ghl.sync.staff.humans import PSEUDO
 from phorest_ghl.sync.staff.road import StaffSync
+from phorest_ghl.sync.stops.gate import Gate
+from phorest_ghl.sync.stops.size import Bound
 
 DATABASE = "phorest_ghl"
 DAGSTER_DATABASE = "dagster"
@@ -191,6 +193,10 @@ class Runtime:
         """Raises SettingsError where the key is missing or unusable."""
         return keyring(self.settings)
 
+    def gate(self) -> Gate:
+        """The guards, with the bounds that the settings name."""
+        return Gate({name: Bound(*bound) for name, bound in guard_bounds(self.settings.guard_bounds).items()})
+
     def clients_sync(
         self,
         *,
@@ -214,6 +220,7 @@ class Runtime:
             lag_s=lag_s,
             part=part,
             polls_after=polls_after,
+            gate=self.gate(),
         )
 
     def check_ins_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> CheckInsSync:
@@ -221,7 +228,15 @@ class Runtime:
         kind = NotesClient if writing else NotesReader
         client = kind(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
         chosen = NoteRules(days=self.settings.check_in_days, excluded=excluded_services(self.settings))
-        return CheckInsSync(self.engine, client, self.keyring(), batch_id=batch_id, rules=chosen, lag_s=lag_s)
+        return CheckInsSync(
+            self.engine,
+            client,
+            self.keyring(),
+            batch_id=batch_id,
+            rules=chosen,
+            lag_s=lag_s,
+            gate=self.gate(),
+        )
 
     def staff_sync(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> StaffSync:
         """A run of the staff's contacts for the location; only a `writing` one can apply. Raises SettingsError."""
@@ -233,6 +248,7 @@ class Runtime:
             rules=rules(self.settings),
             patterns=(*PSEUDO, *self.settings.pseudo_staff_words),
             lag_s=lag_s,
+            gate=self.gate(),
         )
 
     def appointments_sync(
@@ -262,6 +278,7 @@ class Runtime:
             people_rules=rules(self.settings),
             lag_s=lag_s,
             repair=repair,
+            gate=self.gate(),
         )
 
     def client_repair(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> ClientRepair:
@@ -277,6 +294,7 @@ class Runtime:
             rules=rules(self.settings),
             lag_s=lag_s,
             bulk=False,
+            gate=self.gate(),
         )
         made, one_at_a_time = list[Importer](), Lock()
 

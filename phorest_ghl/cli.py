@@ -175,6 +175,25 @@ def repair(
     _leave(lambda: command(_settings(), Out(as_json=as_json), client_ids=client_ids))
 
 
+@app.command(context_settings=_TAKES_IDS)
+def allow(
+    entity: Annotated[str | None, typer.Argument(help="The entity, as shown: client, appointment, …")] = None,
+    guard: Annotated[str | None, typer.Argument(help="The guard, as shown.")] = None,
+    figure: Annotated[int | None, typer.Argument(help="How many were shown: exactly these may pass, once.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what guards hold back, or let exactly that pass in the next run, once."""
+    from phorest_ghl.commands import allow as command  # noqa: PLC0415 - commands load only what they need
+
+    out = Out(as_json=as_json)
+    if entity is not None and guard is not None and figure is not None:
+        _leave(lambda: command.let_pass(_settings(), out, entity=entity, guard=guard, figure=figure))
+    if entity is not None:
+        sys.stderr.write("Name the entity, the guard and the figure, as `phorest-ghl allow` shows them.\n")
+        raise typer.Exit(Exit.WRONG_USE)
+    _leave(lambda: command.show(_settings(), out))
+
+
 @app.command("go-live")
 def go_live(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
@@ -365,13 +384,22 @@ def bench(
     rounds: Annotated[int | None, typer.Option(help="Rounds of every contender.")] = None,
     requests: Annotated[int | None, typer.Option(help="Requests to send, where that is its size.")] = None,
     rate_window_s: Annotated[float | None, typer.Option(help="Seconds of GHL's window, 10 in truth.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of chaos.")] = None,
+    only_round: Annotated[int | None, typer.Option(help="The one round of chaos to run again.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure this product beside a peer on this machine; exit code 0 only if its bar holds."""
     from phorest_ghl.commands.bench import run_bench  # noqa: PLC0415 - the peers are no part of other commands
 
     code = run_bench(
-        name, as_json=as_json, clients=clients, rounds=rounds, requests=requests, rate_window_s=rate_window_s
+        name,
+        as_json=as_json,
+        clients=clients,
+        rounds=rounds,
+        requests=requests,
+        rate_window_s=rate_window_s,
+        seed=seed,
+        only_round=only_round,
     )
     raise typer.Exit(code)
 

@@ -25,6 +25,7 @@ from phorest_ghl.sync.events.appointments import CalendarNotUsable
 from phorest_ghl.sync.going_live import NotReady
 from phorest_ghl.sync.plan_file import PlanNotUsable, StalePlan
 from phorest_ghl.sync.registry import ForeignField
+from phorest_ghl.sync.stops.gate import ApplyStopped
 
 
 class Cure(Enum):
@@ -64,7 +65,17 @@ _OURS: dict[type[Exception], Cure] = {
         Cure.SETUP,
     ),
     **dict.fromkeys(
-        (NotConfirmed, NotImported, NotReady, ConsentNotHonoured, ForeignField, UnknownZone, StalePlan, Paused),
+        (
+            NotConfirmed,
+            NotImported,
+            NotReady,
+            ApplyStopped,
+            ConsentNotHonoured,
+            ForeignField,
+            UnknownZone,
+            StalePlan,
+            Paused,
+        ),
         Cure.PERSON,
     ),
     **dict.fromkeys((MalformedPage, ExportFailed, LocationBusy), Cure.REPEAT),

@@ -30,6 +30,18 @@ IMPORT_TABLES = (
     "phorest_services", "phorest_products", "phorest_appointments", "phorest_purchases",
 )  # fmt: skip
 """Tables that a time of keeping can be set for, named here so that reading settings loads no table; a test compares."""
+GUARDS = (
+    "adoptions",
+    "removals",
+    "closings",
+    "overwrites",
+    "tag-removals",
+    "cancellations",
+    "moves",
+    "unknown-contacts",
+)
+"""The guards whose bounds GUARD_BOUNDS may change."""
+_GUARD_BOUND = re.compile(r"(?P<guard>[a-z-]+)\s*=\s*(?P<number>\d{1,7})(?:\s*:\s*(?P<percent>\d{1,3}(?:\.\d+)?)\s*%)?")
 _KEPT = re.compile(r"(?:(?P<table>\w+)=)?(?P<days>\d{1,5}|forever)")
 
 Section = Literal["Phorest", "GoHighLevel", "Salon", "Database", "Keys", "Pace"]
@@ -211,6 +223,13 @@ class Settings(BaseModel):
         example="42",
         default=42,
     )
+    guard_bounds: str = _setting(
+        "Salon",
+        "What a run does by itself of what is guarded, where it is not the default: so many, or that share, whichever is more",
+        example="removals=25:2%, cancellations=50:10%",
+        where="`phorest-ghl allow` shows what is held back; docs/decisions/0016-guards.md the defaults",
+        default="",
+    )
     no_show_names: str = _setting(
         "Salon",
         "Services, or columns of the diary, by which the staff marks in Phorest that a client did not come; semicolons between",
@@ -347,6 +366,12 @@ class Settings(BaseModel):
         tiers(value)
         return value
 
+    @field_validator("guard_bounds")
+    @classmethod
+    def _bounds(cls, value: str) -> str:
+        guard_bounds(value)
+        return value
+
     @field_validator("contact_hours")
     @classmethod
     def _hours(cls, value: str) -> str:
@@ -447,6 +472,22 @@ def tiers(value: str) -> dict[str, int]:
         if name.lower() in found or int(points) in found.values():
             raise ValueError("names a tier twice, or two tiers that begin at the same points")
         found[name.lower()] = int(points)
+    return found
+
+
+def guard_bounds(value: str) -> dict[str, tuple[int, float]]:
+    """The most that a run does by itself, by guard: a number and a share, from `removals=50:5%, moves=100`.
+
+    Raises ValueError where a guard is misspelt, named twice, or has no number.
+    """
+    found: dict[str, tuple[int, float]] = {}
+    for part in listed(value, between=","):
+        match = _GUARD_BOUND.fullmatch(part)
+        if match is None or match["guard"] not in GUARDS or match["guard"] in found:
+            raise ValueError(
+                f"should be guards with what they let pass, such as removals=50:5%, each once; there are {', '.join(GUARDS)}"
+            )
+        found[match["guard"]] = (int(match["number"]), float(match["percent"] or 0) / 100)
     return found
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from phorest_ghl.assembly import Runtime, ghl_limits, open_runtime
-from phorest_ghl.commands import plan_files, reports
+from phorest_ghl.commands import allow, plan_files, reports
 from phorest_ghl.commands.console import Exit, Out
 from phorest_ghl.commands.progress import pages_shown
 from phorest_ghl.http.redaction import mask
@@ -15,7 +15,9 @@ from phorest_ghl.phorest.results import combined
 from phorest_ghl.settings import Settings
 from phorest_ghl.sync import plan_summary
 from phorest_ghl.sync.clients import new_batch_id
+from phorest_ghl.sync.events.appointments import ENTITY
 from phorest_ghl.sync.events.plan import EventChange, EventPlan
+from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.plan_document import guards
 from phorest_ghl.sync.plan_file import PlanFile
 
@@ -33,13 +35,18 @@ def plan(settings: Settings, out: Out, *, values: bool, file: Path | None = None
         sync = runtime.appointments_sync(batch_id=new_batch_id(), writing=False)
         prepared = sync.prepare()
         made = sync.plan(prepared)
+        ledger = Ledger(prepared.location.location_id, ENTITY, new_batch_id())
+        with runtime.engine.connect() as connection:
+            held = runtime.gate().foreseen(connection, ledger, made)
     document = plan_document(made, settings, guards(prepared.location), values=values)
+    document["guards"] += held
     _show(made, document, out)
     out.result(plan_files.sealed(document, made, settings, NAME))
     if file is not None:
         masked = plan_document(made, settings, guards(prepared.location))
+        masked["guards"] += held
         plan_files.write(plan_files.sealed(masked, made, settings, NAME), file, out)
-    return Exit.NEEDS_A_PERSON if made.findings else Exit.WELL
+    return Exit.NEEDS_A_PERSON if made.findings or held else Exit.WELL
 
 
 def sync(settings: Settings, out: Out, *, full: bool, held_to: PlanFile | None = None, do_import: bool = True) -> Exit:
@@ -55,13 +62,15 @@ def sync(settings: Settings, out: Out, *, full: bool, held_to: PlanFile | None =
         made = plan_files.held_to(held_to, road.plan(prepared), runtime, out)
         _show(made, plan_document(made, settings, guards(prepared.location)), out)
         result = road.apply(made, prepared, started_at=started)
+        with runtime.engine.connect() as connection:
+            held = allow.say_what_is_held(connection, prepared.location.location_id, result.batch_id, out)
     entities = {"appointments": reports.run_document(result)}
     out.text.print(reports.outcomes_table(entities))
     out.text.print(reports.reasons_table(result.reasons))
-    out.result({"ok": not result.needs_a_person, "entities": entities})
+    out.result({"ok": not result.needs_a_person and not held, "entities": entities})
     if result.error:
         out.say(f"The run ended early: {result.error}")
-    return Exit.NEEDS_A_PERSON if result.needs_a_person or made.findings or not complete else Exit.WELL
+    return Exit.NEEDS_A_PERSON if result.needs_a_person or held or made.findings or not complete else Exit.WELL
 
 
 def import_appointments(runtime: Runtime, out: Out, *, full: bool = False) -> bool:
@@ -116,7 +125,7 @@ def _show(made: EventPlan, document: dict[str, Any], out: Out) -> None:
             )
         out.text.print(first)
     for stop in document["guards"]:
-        out.say(f"An apply would be refused: {stop}.")
+        out.say(stop if stop.endswith(".") else f"An apply would be refused: {stop}.")
     for one in made.findings:
         out.say(f"{one.kind}: {dict(one.detail)}.")
 

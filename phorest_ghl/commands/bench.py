@@ -25,6 +25,7 @@ MODULES = MappingProxyType(
         "tick": "benchmarks.tick",
         "product-tags": "benchmarks.product_tags",
         "repair": "benchmarks.repair",
+        "chaos": "benchmarks.chaos",
     }
 )
 """The benchmarks there are, by name; imported when asked for, since they bring what the product does not need."""
@@ -38,13 +39,22 @@ def run_bench(
     rounds: int | None = None,
     requests: int | None = None,
     rate_window_s: float | None = None,
+    seed: int | None = None,
+    only_round: int | None = None,
 ) -> int:
     """Run benchmark `name` and return the exit code; sizes that are None are the benchmark's own.
 
     0 the bar holds, 1 it does not, 2 wrong usage or a missing package, 3 the database or the sandbox cannot be reached.
     With `as_json` the report is the only thing on standard output; progress and complaints go to standard error.
     """
-    options = Options(clients=clients, rounds=rounds, requests=requests, rate_window_s=rate_window_s)
+    options = Options(
+        clients=clients,
+        rounds=rounds,
+        requests=requests,
+        rate_window_s=rate_window_s,
+        seed=seed,
+        only_round=only_round,
+    )
     out = Out(as_json=as_json)
 
     def command() -> Exit:

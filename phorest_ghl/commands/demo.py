@@ -242,6 +242,8 @@ class Demo:
             HASH_KEY: new_key(),
             SECRET_KEY: new_key(),
             # What a salon decides before it goes live: GHL writes to clients about bookings, and the times were compared.
+            # The agency's contacts are meant to be taken over: their number was looked at beforehand.
+            "GUARD_BOUNDS": f"adoptions={AGENCY_CONTACTS}",
             "GHL_ANNOUNCING_CALENDARS": self.sandbox.settings["GHL_DEFAULT_CALENDAR_ID"],
             "APPOINTMENT_TIMES_CONFIRMED": "yes",
         }

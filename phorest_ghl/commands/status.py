@@ -64,6 +64,10 @@ def document(found: Health) -> dict[str, Any]:
             }
             for pause in found.pauses
         ],
+        "held": [
+            {"entity_type": stop.entity_type, "guard": stop.guard, "figure": stop.figure, "bound": stop.bound}
+            for stop in found.stops
+        ],
         "work_items": [{"cause": cause, "items": count} for cause, count in found.work_items.items()],
         "findings": [{"kind": kind, "items": count} for kind, count in found.findings.items()],
         "creates_without_answer": found.unsettled,

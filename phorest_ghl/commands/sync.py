@@ -10,11 +10,13 @@ from pathlib import Path
 from rich.progress import Progress
 
 from phorest_ghl.assembly import open_runtime
-from phorest_ghl.commands import plan_files, reports
+from phorest_ghl.commands import allow, plan_files, reports
 from phorest_ghl.commands.bringing import bring
 from phorest_ghl.commands.console import Exit, Out
 from phorest_ghl.settings import Settings
+from phorest_ghl.sync.clients import ENTITY as CLIENT
 from phorest_ghl.sync.clients import ClientsSync, Prepared, new_batch_id
+from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.parts import PARTS
 from phorest_ghl.sync.plan import Plan
 from phorest_ghl.sync.plan_file import PlanFile
@@ -38,13 +40,21 @@ def plan(
         sync = runtime.clients_sync(batch_id=new_batch_id(), writing=False, part=PARTS.get(entity))
         prepared = sync.prepare()
         made = sync.plan(prepared)
+        part = PARTS.get(entity)
+        ledger = Ledger(prepared.location.location_id, CLIENT if part is None else part.entity, new_batch_id())
+        with runtime.engine.connect() as connection:
+            held = runtime.gate().foreseen(connection, ledger, made)
     document = reports.plan_document(made, prepared, settings, values=values, entity=entity)
+    document["guards"] += held
     show_plan(made, prepared, settings, out, values=values)
+    for sentence in held:
+        out.say(sentence)
     out.result(plan_files.sealed(document, made, settings, entity))
     if file is not None:
         masked = reports.plan_document(made, prepared, settings, entity=entity)
+        masked["guards"] += held
         plan_files.write(plan_files.sealed(masked, made, settings, entity), file, out)
-    return Exit.NEEDS_A_PERSON if made.reviews else Exit.WELL
+    return Exit.NEEDS_A_PERSON if made.reviews or held else Exit.WELL
 
 
 def show_plan(made: Plan, prepared: Prepared, settings: Settings, out: Out, *, values: bool, shown: int = 20) -> None:
@@ -97,13 +107,15 @@ def sync(
             made = made.limited(limit)
         show_plan(made, prepared, settings, out, values=False)
         result = _apply(road, made, prepared, started, out)
+        with runtime.engine.connect() as connection:
+            held = allow.say_what_is_held(connection, prepared.location.location_id, result.batch_id, out)
     entities = {entity: reports.run_document(result)}
     out.text.print(reports.outcomes_table(entities))
     out.text.print(reports.reasons_table(result.reasons))
-    out.result({"ok": not result.needs_a_person, "entities": entities})
+    out.result({"ok": not result.needs_a_person and not held, "entities": entities})
     if result.error:
         out.say(f"The run ended early: {result.error}")
-    return Exit.NEEDS_A_PERSON if result.needs_a_person or not complete else Exit.WELL
+    return Exit.NEEDS_A_PERSON if result.needs_a_person or held or not complete else Exit.WELL
 
 
 def _apply(road: ClientsSync, made: Plan, prepared: Prepared, started: datetime, out: Out) -> RunResult:

@@ -19,6 +19,7 @@ from phorest_ghl.http.budget_state import load_state
 from phorest_ghl.operate.entities import ENTITIES, Entity
 from phorest_ghl.sync.client_repair import CAUSE as NOT_BROUGHT
 from phorest_ghl.sync.quiet_hours import QUIET_HOURS
+from phorest_ghl.sync.stops.record import Stop, open_stops
 
 _WAITING_BY_ITSELF = (QUIET_HOURS, NOT_BROUGHT)
 """Causes of work items that end without a person."""
@@ -91,6 +92,7 @@ class Health:
     unsettled: int
     budget: BudgetHealth
     pauses: Sequence[Pause] = ()
+    stops: Sequence[Stop] = ()
     reasons: Sequence[Reason] = field(default_factory=tuple[Reason, ...])
 
     @property
@@ -134,6 +136,7 @@ def health(
         unsettled=connection.execute(_UNKNOWN, keys).scalar_one(),
         budget=_budget(connection, location_id, limits, now),
         pauses=held,
+        stops=open_stops(connection, location_id),
     )
     return replace(found, reasons=tuple(_reasons(found, limits)))
 
@@ -148,6 +151,12 @@ def _reasons(found: Health, limits: Limits) -> Iterator[Reason]:
             said=f"{what} is paused since {pause.paused_at:%Y-%m-%d %H:%M} UTC by {pause.operator}; "
             "`phorest-ghl resume` lifts it",
         )
+    for stop in found.stops:
+        if stop.allowed_by is None:
+            yield Reason(
+                state=State.DEGRADED,
+                said=f"the guard on {stop.guard} holds {stop.figure} back, {stop.entity_type}; `phorest-ghl allow` says more",
+            )
     waiting = {cause: count for cause, count in found.work_items.items() if cause not in _WAITING_BY_ITSELF}
     if waiting:
         listed = ", ".join(f"{count} {cause}" for cause, count in sorted(waiting.items()))

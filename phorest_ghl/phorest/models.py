@@ -6,20 +6,13 @@ A required field that is wrong sets the record aside; an optional one that is wr
 only, the raw payload keeps it. Unknown fields are kept in the raw payload and ignored here: the API grows (§2.5).
 """
 
-from datetime import date, datetime, time
+from datetime import date, time
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-
-def _has_zone(value: datetime) -> datetime:
-    if value.tzinfo is None:
-        raise ValueError("an instant needs its offset")
-    return value
-
-
-Instant = Annotated[datetime, AfterValidator(_has_zone)]
+Instant = AwareDatetime
 """UTC, printed as `2025-03-04T10:15:30.000Z`."""
 Amount = Annotated[Decimal, Field(allow_inf_nan=False)]
 """Money in major units of the branch's currency, or loyalty points, which can be fractional."""

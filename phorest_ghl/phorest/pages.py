@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails
 
 from phorest_ghl.db.bulk import RAW_KEY
 from phorest_ghl.db.row_hashes import Hashed
+from phorest_ghl.phorest.clean_pages import first_look
 from phorest_ghl.phorest.models import PageMeta, Wire
 from phorest_ghl.phorest.specs import ImportSpec
 
@@ -78,6 +79,18 @@ def keeps_records(spec: ImportSpec) -> bool:
 
 def parse_page(spec: ImportSpec, body: bytes) -> Page:
     """Read a list answer. Raises MalformedPage where the body is no envelope (HTML, cut off, no page counts)."""
+    look = None if keeps_records(spec) else first_look(spec)
+    clean = look(body) if look else None
+    if clean is not None and clean.changed:
+        return Page(
+            number=clean.number,
+            total_pages=clean.total_pages,
+            total_elements=clean.total_elements,
+            document=body,
+            path=("_embedded", spec.embedded_key),
+            rows=len(clean.changed),
+            changed=clean.changed,
+        )
     try:
         envelope = _envelope(spec).model_validate_json(body)
     except ValidationError as error:

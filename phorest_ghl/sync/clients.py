@@ -44,6 +44,7 @@ from phorest_ghl.sync.plan import Plan
 from phorest_ghl.sync.registry import resolve_fields
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import Names, load_clients, load_names, was_imported
+from phorest_ghl.sync.stops.gate import Gate
 from phorest_ghl.sync.summary import RunResult
 
 ENTITY = "client"
@@ -77,8 +78,10 @@ class ClientsSync:
         part: Part | None = None,
         polls_after: bool = True,
         bulk: bool = True,
+        gate: Gate = Gate(),  # noqa: B008 - frozen
     ) -> None:
         self._engine = engine
+        self._gate = gate
         self._bulk = bulk
         self._part = part
         self._polls_after = polls_after
@@ -178,15 +181,16 @@ class ClientsSync:
     ) -> RunResult:
         """Carry out a plan and write the run's summary; also where the run ends early.
 
-        Raises NotConfirmed before anything is written; afterwards what `Applier.apply` raises.
+        Raises NotConfirmed, ApplyStopped before anything is written; afterwards what `Applier.apply` raises.
         """
         if not isinstance(self._client, GhlClient):
             raise TypeError("to apply takes a client with write verbs")
         require_confirmed(self._client.location_id, prepared.location)
-        plan = self._asked_again(plan, prepared)
         client = self._client
         entity = ENTITY if self._part is None else self._part.entity
-        run = summary.Run(replace(self._ledger, entity_type=entity), started_at=started_at, job_id=job_id)
+        ledger = replace(self._ledger, entity_type=entity)
+        plan = self._gate.admitted(self._engine, ledger, self._asked_again(plan, prepared))
+        run = summary.Run(ledger, started_at=started_at, job_id=job_id)
 
         def work(tally: Tally) -> ApiError | None:
             keeper = self._keeper(self._as_it_is_now(prepared))

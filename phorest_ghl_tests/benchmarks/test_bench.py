@@ -27,11 +27,11 @@ def test_a_name_that_is_none_is_a_sentence_with_the_nearest_and_all_names(capsys
     assert out == ""
     assert err == (
         "There is no benchmark 'budgt' yet. Did you mean budget? "
-        "Benchmarks: budget, first-load, import, product-tags, repair, shared-budget, tick, unchanged.\n"
+        "Benchmarks: budget, chaos, first-load, import, product-tags, repair, shared-budget, tick, unchanged.\n"
     )
 
 
-@pytest.mark.parametrize("name", ["chaos", "webhooks"])
+@pytest.mark.parametrize("name", ["audit", "webhooks"])
 def test_a_reserved_name_is_a_sentence_until_its_benchmark_exists(
     name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

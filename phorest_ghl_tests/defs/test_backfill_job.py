@@ -1,4 +1,4 @@
-"""The first load as a job: planned unless told to write, with how far it is while it runs."""
+"""The first load as a job, planned unless told to write, and as months that are backfilled, with how far it is."""
 
 from typing import Any
 
@@ -74,3 +74,43 @@ def test_the_job_plans_unless_it_is_told_to_write_and_then_says_how_far_it_is_an
         assert {name: metadata["outcome_applied"].value for name, metadata in made.items()} == {
             name: len(rows) for name, rows in held.items()
         }
+
+
+def backfilled(loads: Loads, first: str, last: str) -> dg.ExecuteInProcessResult:
+    """A run as the backfill page launches it: one, with a range of months."""
+    definitions = build_defs(resources={"salon": loads.rig.runtime})
+    asset = definitions.resolve_assets_def(dg.AssetKey(["ghl", "first_load"]))
+    months = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
+    with dg.DagsterInstance.ephemeral() as instance:
+        return dg.materialize([asset], instance=instance, tags=months, raise_on_error=False)
+
+
+def test_a_backfill_of_months_is_the_first_load_of_these_months_and_again_writes_nothing(database: Database) -> None:
+    first, last = "2025-12", "2026-03"
+    with unloaded(database.url) as loads:
+        assert "phorest-ghl sync clients --workflows-paused" in failure_of(backfilled(loads, first, last))
+        assert loads.rig.contacts() == []
+
+        loads.rig.confirm()
+        done = backfilled(loads, first, last)
+        assert done.success
+        held = {"clients": loads.contacts(), "staff": loads.staff(), "check-ins": loads.noted()}
+        days = loads.event_days().values()
+        assert min(days)[:7] == first
+        assert max(days)[:7] == last
+        made = {
+            event.asset_key.path[-1]: event.materialization
+            for event in done.get_asset_materialization_events()
+            if event.asset_key is not None
+        }
+        assert set(made) == {"first_load", *NAMES}
+        written = {
+            name: value.value for name, value in made["first_load"].metadata.items() if name.endswith("_written")
+        }
+        assert written == {f"{name}_written": len(rows) for name, rows in held.items()} | {
+            "appointments_written": len(days)
+        }
+        assert [check.passed for check in done.get_asset_check_evaluations()] == [True]
+        loads.rig.forget_requests()
+        assert backfilled(loads, first, last).success
+        assert loads.writes() == 0

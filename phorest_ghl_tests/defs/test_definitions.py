@@ -61,7 +61,7 @@ def test_every_asset_says_what_it_is_who_owns_it_and_where_it_belongs(definition
 def test_every_asset_has_a_pool_of_its_own(definitions: dg.Definitions) -> None:
     pools = [assets.op.pool for assets in definitions.assets or () if isinstance(assets, dg.AssetsDefinition)]
     assert None not in pools
-    assert len(set(pools)) == len(pools) == 16
+    assert len(set(pools)) == len(pools) == 17
 
 
 def test_every_import_says_how_fresh_it_should_be_and_blocks_a_sync_of_what_is_incomplete(
@@ -86,6 +86,19 @@ def test_appointments_are_partitioned_by_month_with_the_coming_ones_and_backfill
     assert keys[0] == "2015-01"
     assert keys[-6:] == ["2026-03", "2026-04", "2026-05", "2026-06", "2026-07", "2026-08"]
     assert asset.backfill_policy == dg.BackfillPolicy.single_run()
+
+
+def test_the_first_load_is_backfilled_by_months_in_one_run_and_never_beside_the_job_of_that_name(
+    definitions: dg.Definitions,
+) -> None:
+    asset = definitions.resolve_assets_def(dg.AssetKey(["ghl", "first_load"]))
+    assert (
+        asset.partitions_def == definitions.resolve_assets_def(dg.AssetKey(["phorest", "appointments"])).partitions_def
+    )
+    assert asset.backfill_policy == dg.BackfillPolicy.single_run()
+    (step,) = definitions.resolve_job_def("backfill").nodes_in_topological_order
+    assert isinstance(step.definition, dg.OpDefinition)
+    assert asset.op.pool == step.definition.pool == "backfill"
 
 
 def test_import_jobs_reach_nothing_of_ghl_and_there_is_one_for_every_entity(definitions: dg.Definitions) -> None:
@@ -195,9 +208,12 @@ def test_the_appointments_job_imports_before_it_syncs(definitions: dg.Definition
     assert [node.name for node in job.nodes_in_topological_order] == ["phorest__appointments", "ghl__appointments"]
 
 
-def test_the_full_job_is_of_every_asset_there_is_and_imports_before_it_syncs(definitions: dg.Definitions) -> None:
+def test_the_full_job_is_of_every_asset_but_the_first_load_and_imports_before_it_syncs(
+    definitions: dg.Definitions,
+) -> None:
     nodes = [node.name for node in definitions.resolve_job_def("full").nodes_in_topological_order]
-    assert set(nodes) == {"__".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
+    every = {"__".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
+    assert set(nodes) == every - {"ghl__first_load"}
     for first, then in (("phorest__appointments", "ghl__contacts"), ("ghl__contacts", "ghl__appointments")):
         assert nodes.index(first) < nodes.index(then)
 

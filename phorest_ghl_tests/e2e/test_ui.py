@@ -119,22 +119,32 @@ def test_the_checks_of_the_contacts_asset_passed(ui: str, page: Page) -> None:
     expect(page.get_by_text("outcomes_add_up").first).to_be_visible(timeout=60_000)
 
 
-def test_months_of_appointments_are_picked_and_backfilled_in_one_run(ui: str, page: Page) -> None:
-    this = Month.of(datetime.now(UTC).date())
+def backfilled(ui: str, page: Page, asset: str, first: Month, last: Month, count: int, name: str) -> None:
+    """Pick months of an asset, launch their backfill, and see it succeed."""
     page.set_viewport_size({"width": 1500, "height": 950})
-    page.goto(f"{ui}/assets/phorest/appointments")
+    page.goto(f"{ui}/assets/{asset}")
     page.get_by_role("button", name="Materialize").first.click(timeout=60_000)
     dialog = page.get_by_role("dialog")
     months = dialog.get_by_placeholder("ex: 2015-01")
-    months.fill(f"[{this}...{this.next().next()}]")
+    months.fill(f"[{first}...{last}]")
     months.press("Enter")
-    expect(dialog.get_by_text("3 partitions", exact=True)).to_be_visible(timeout=60_000)
+    expect(dialog.get_by_text(f"{count} partitions", exact=True)).to_be_visible(timeout=60_000)
     expect(dialog.get_by_text("Backfills all partitions in a single run.")).to_be_visible()
-    picture(page, "backfill-months")
+    picture(page, f"{name}-months")
     dialog.get_by_role("button", name="Launch backfill").click()
     page.get_by_role("link", name="View", exact=True).click(timeout=60_000)
-    expect(page.get_by_text("100% completed")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("100% completed")).to_be_visible(timeout=180_000)
     expect(page.get_by_text("Succeeded").first).to_be_visible(timeout=60_000)
     page.set_viewport_size({"width": 1500, "height": 420})
     page.get_by_text("Created backfill").wait_for(state="hidden", timeout=60_000)
-    picture(page, "backfill")
+    picture(page, name)
+
+
+def test_months_of_appointments_are_picked_and_backfilled_in_one_run(ui: str, page: Page) -> None:
+    this = Month.of(datetime.now(UTC).date())
+    backfilled(ui, page, "phorest/appointments", this, this.next().next(), 3, "backfill")
+
+
+def test_the_first_load_is_started_by_picking_its_months_and_runs_to_its_end(ui: str, page: Page) -> None:
+    this = Month.of(datetime.now(UTC).date())
+    backfilled(ui, page, "ghl/first_load", this, this.next(), 2, "first-load")

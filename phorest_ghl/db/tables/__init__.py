@@ -9,6 +9,7 @@ from phorest_ghl.db.tables._base import metadata
 from phorest_ghl.db.tables.consent import consent_events, consent_observations, suppressions
 from phorest_ghl.db.tables.events import event_announcements, ghl_events
 from phorest_ghl.db.tables.ledger import (
+    apply_stops,
     entity_mappings,
     former_contacts,
     guarded_contacts,
@@ -46,6 +47,7 @@ from phorest_ghl.db.tables.switches import pauses
 
 __all__ = [
     "api_budget",
+    "apply_stops",
     "audit_findings",
     "consent_events",
     "consent_observations",

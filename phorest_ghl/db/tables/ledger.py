@@ -1,4 +1,4 @@
-"""What we did to GHL and what it acknowledged: mappings, intents, changes field by field, and guarded contacts."""
+"""What we did to GHL and what it acknowledged: mappings, intents, changes field by field, guarded contacts, and stops."""
 
 from sqlalchemy import CheckConstraint, Column, Index, Integer, Table
 from sqlalchemy import text as sql
@@ -114,3 +114,33 @@ former_contacts = Table(
     moment("since"),
 )
 """Contacts that no client has any more, closed and tagged when that happened: what a merge left behind (design §6)."""
+
+apply_stops = Table(
+    "apply_stops",
+    metadata,
+    row_id(),
+    text("location_id"),
+    text("entity_type"),
+    text("guard"),
+    Column("figure", Integer, nullable=False),
+    Column("bound", Integer, nullable=False),
+    text("sentence"),
+    text("batch_id"),
+    moment("stopped_at"),
+    text("allowed_by", null=True),
+    Column("allowed_at", Instant),
+    Column("ended_at", Instant),
+    text("ended_by", null=True),
+    text("ending", null=True),
+    Index(
+        "uq_apply_stops_open",
+        "location_id",
+        "entity_type",
+        "guard",
+        unique=True,
+        postgresql_where=sql("ended_at is null"),
+    ),
+    CheckConstraint("ending in ('used', 'passed', 'outgrown', 'lapsed')", name="ending"),
+)
+"""What a guard held back, and its one way out: who allowed it, and which run (`ended_by`) used that. Rows are never
+deleted: who let what pass is evidence. An allowance is of the `figure` that was shown, and lapses after a day."""

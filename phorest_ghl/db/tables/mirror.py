@@ -19,13 +19,14 @@ ghl_locations = Table(
     Column("events_read_at", Instant),
     Column("workflows_confirmed_at", Instant),
     text("workflows_confirmed_by", null=True),
+    text("written_in", null=True),
     Column("live_at", Instant),
     moment("created_at"),
     CheckConstraint("mode in ('quiet', 'live')", name="mode"),
 )
 """`mode` is `quiet` until go-live (safety S1); `mirrored_at` is the last complete read-back of its contacts,
 `polled_at` (GHL's clock) up to when opt-outs have been asked for, `fields_read_at` when its custom fields were listed,
-`events_read_at` when its calendars were read back."""
+`events_read_at` when its calendars were read back, `written_in` the database from which it was first written to."""
 
 ghl_fields = Table(
     "ghl_fields",

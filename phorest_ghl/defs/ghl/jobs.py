@@ -12,6 +12,7 @@ from pydantic import Field
 from phorest_ghl.assembly import Runtime
 from phorest_ghl.defs.failures import failure, failures_as_sentences
 from phorest_ghl.defs.ghl.assets import CONTACTS
+from phorest_ghl.defs.ghl.backfill import FIRST_LOAD
 from phorest_ghl.defs.ghl.road import PlanConfig
 from phorest_ghl.defs.metadata import plan_metadata, sync_metadata
 from phorest_ghl.defs.phorest.importing import FULL_TAG
@@ -19,7 +20,7 @@ from phorest_ghl.sync.clients import new_batch_id
 
 full = dg.define_asset_job(
     "full",
-    dg.AssetSelection.all(),
+    dg.AssetSelection.all() - dg.AssetSelection.assets(FIRST_LOAD),
     tags={FULL_TAG: "yes"},
     description="Everything: reads all of Phorest again, then syncs contacts, events and notes.",
 )

@@ -35,7 +35,12 @@ class SyncConfig(PlanConfig):
 
 
 def settings_of(
-    key: dg.AssetKey, deps: list[dg.AssetKey], *, table: Table = tables.ghl_contacts, item: str = "client"
+    key: dg.AssetKey,
+    deps: list[dg.AssetKey],
+    *,
+    table: Table = tables.ghl_contacts,
+    item: str = "client",
+    pool: str | None = None,
 ) -> Any:
     """What an asset of GHL's side is declared with: its table, its pool, its check; `item` is what enters its runs."""
     return {
@@ -44,7 +49,7 @@ def settings_of(
         "group_name": "ghl",
         "kinds": {"gohighlevel", "postgres"},
         "owners": ["team:salon-sync"],
-        "pool": "_".join(key.path),
+        "pool": pool or "_".join(key.path),
         "metadata": table_metadata(table),
         "check_specs": [
             dg.AssetCheckSpec(

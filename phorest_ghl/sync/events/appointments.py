@@ -32,6 +32,7 @@ from phorest_ghl.sync.outcomes import Deferred, Outcome, Tally
 from phorest_ghl.sync.quiet_hours import branch_clock, needed_early
 from phorest_ghl.sync.rules import Rules
 from phorest_ghl.sync.source import load_names, was_imported
+from phorest_ghl.sync.stops.gate import Gate
 from phorest_ghl.sync.summary import RunResult
 from phorest_ghl.sync.workers import Workers
 
@@ -70,6 +71,7 @@ class AppointmentsSync:
         people_rules: Rules = Rules(),  # noqa: B008 - frozen
         lag_s: float = SEARCH_LAG_S,
         repair: ClientRepair | None = None,
+        gate: Gate = Gate(),  # noqa: B008 - frozen
     ) -> None:
         self._engine = engine
         self._client = client
@@ -79,6 +81,7 @@ class AppointmentsSync:
         self._ledger = Ledger(client.location_id, ENTITY, batch_id)
         self._lag_s = lag_s
         self._repair = repair
+        self._gate = gate
 
     def prepare(self) -> PreparedEvents:
         """Read the location, its calendars and its new opt-outs, and on the first run what its calendars hold.
@@ -181,13 +184,14 @@ class AppointmentsSync:
     ) -> RunResult:
         """Carry out a plan and write the run's summary; also where the run ends early. Clients it waits for come first.
 
-        Raises NotConfirmed before anything is written; afterwards what is no vendor's refusal.
+        Raises NotConfirmed, ApplyStopped before anything is written; afterwards what is no vendor's refusal.
         """
         if not isinstance(self._client, CalendarClient):
             raise TypeError("to apply takes a client with write verbs")
         require_confirmed(self._client.location_id, prepared.location)
         client = self._client
         plan = self.bring(plan, prepared, started_at=started_at, job_id=job_id)
+        plan = self._gate.admitted(self._engine, self._ledger, plan)
         items = [*plan.settled, *(change.phorest_id for change in plan.changes)]
         run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
         return run.carried_out(

@@ -26,6 +26,7 @@ from phorest_ghl.sync.notes.visits import NoteRules, load_visits
 from phorest_ghl.sync.notes.writing import NoteWriter
 from phorest_ghl.sync.outcomes import Tally
 from phorest_ghl.sync.source import was_imported
+from phorest_ghl.sync.stops.gate import Gate
 from phorest_ghl.sync.summary import RunResult
 from phorest_ghl.sync.workers import Workers
 
@@ -52,6 +53,7 @@ class CheckInsSync:
         batch_id: str,
         rules: NoteRules = NoteRules(),  # noqa: B008 - frozen
         lag_s: float = SEARCH_LAG_S,
+        gate: Gate = Gate(),  # noqa: B008 - frozen
     ) -> None:
         self._engine = engine
         self._client = client
@@ -59,6 +61,7 @@ class CheckInsSync:
         self._rules = rules
         self._ledger = Ledger(client.location_id, ENTITY, batch_id)
         self._lag_s = lag_s
+        self._gate = gate
 
     def prepare(self) -> Prepared:
         """Read the location, for its settings and its clock. Raises NotImported, KeyMismatch, ApiError."""
@@ -92,12 +95,13 @@ class CheckInsSync:
     ) -> RunResult:
         """Put the notes on their contacts and write the run's summary; also where the run ends early.
 
-        Raises NotConfirmed before anything is written; afterwards whatever is no vendor's refusal.
+        Raises NotConfirmed, ApplyStopped before anything is written; afterwards whatever is no vendor's refusal.
         """
         if not isinstance(self._client, NotesClient):
             raise TypeError("to apply takes a client with write verbs")
         require_confirmed(self._client.location_id, prepared.location)
         client = self._client
+        plan = self._gate.admitted(self._engine, self._ledger, plan)
         items = [*plan.settled, *(change.phorest_id for change in plan.changes)]
         run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
         return run.carried_out(

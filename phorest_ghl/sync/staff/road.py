@@ -35,6 +35,7 @@ from phorest_ghl.sync.staff.members import members
 from phorest_ghl.sync.staff.plan import StaffChange, StaffPlan
 from phorest_ghl.sync.staff.planner import plan_staff
 from phorest_ghl.sync.staff.writer import StaffWriter
+from phorest_ghl.sync.stops.gate import Gate
 from phorest_ghl.sync.summary import RunResult
 from phorest_ghl.sync.tags import TagChange, send_tags
 from phorest_ghl.sync.workers import Workers
@@ -65,6 +66,7 @@ class StaffSync:
         rules: Rules = Rules(),  # noqa: B008 - frozen
         patterns: Sequence[str] = PSEUDO,
         lag_s: float = SEARCH_LAG_S,
+        gate: Gate = Gate(),  # noqa: B008 - frozen
     ) -> None:
         self._engine = engine
         self._client = client
@@ -73,6 +75,7 @@ class StaffSync:
         self._patterns = patterns
         self._ledger = Ledger(client.location_id, ENTITY, batch_id)
         self._lag_s = lag_s
+        self._gate = gate
 
     def prepare(self) -> Prepared:
         """Read the location, and on the first run ever all its contacts. Raises NotImported, KeyMismatch, ApiError."""
@@ -152,12 +155,13 @@ class StaffSync:
     ) -> RunResult:
         """Carry out a plan and write the run's summary; also where the run ends early.
 
-        Raises NotConfirmed before anything is written; afterwards whatever is no vendor's refusal.
+        Raises NotConfirmed, ApplyStopped before anything is written; afterwards whatever is no vendor's refusal.
         """
         if not isinstance(self._client, GhlClient):
             raise TypeError("to apply takes a client with write verbs")
         require_confirmed(self._client.location_id, prepared.location)
         client = self._client
+        plan = self._gate.admitted(self._engine, self._ledger, plan)
         items = [*plan.settled, *(item for change in plan.changes for item in change.item_ids)]
         run = summary.Run(self._ledger, started_at=started_at, job_id=job_id)
         return run.carried_out(
