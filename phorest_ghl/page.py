@@ -87,7 +87,7 @@ def chart(moments: Sequence[str], series: Sequence[Series], *, unit: str = "", l
         for place, one in enumerate(series)
     )
     return (
-        f'<p>{legend}{escape(unit)}</p><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img" '
+        f'<p>{legend}({escape(unit)})</p><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img" '
         f'aria-label="{escape(label)}">{scale}{drawn}{ends}</svg>'
     )
 

@@ -13,7 +13,7 @@ from phorest_ghl.operate import log, retries
 from phorest_ghl.operate.entities import BY_NAME, BY_TYPE
 from phorest_ghl.settings import Settings, SettingsError
 
-_SHOWN = 50
+_SHOWN, _FIELDS = 50, 6
 
 
 def retry(settings: Settings, out: Out, *, phorest_ids: Sequence[str], entity: str | None) -> Exit:
@@ -65,25 +65,34 @@ def logs(
         _print(
             "Runs", ("run", "entity_type", "status", "total_count", "failed_count", "requests", "last_error"), runs, out
         )
-    _print("Log", ("at", "run", "entity_type", "record", "action", "status", "outcome", "reason", "fields"), found, out)
+    shown = [{**line, "what": _what(line)} for line in found]
+    _print("Log", ("at", "run", "record", "entity_type", "what"), shown, out)
     if len(found) == most:
         out.say(f"These are the last {most}; --limit shows more.")
     out.result({"runs": runs, "lines": found})
     return Exit.WELL
 
 
+def _what(line: dict[str, Any]) -> str:
+    """What was done or not, why, and with which fields; --json has all of them."""
+    fields: list[str] = line["fields"]
+    more = f" and {len(fields) - _FIELDS} more" if len(fields) > _FIELDS else ""
+    named = f": {', '.join(fields[:_FIELDS])}{more}" if fields else ""
+    why = f" ({line['reason']})" if line["reason"] else ""
+    return f"{line['action']}, {line['outcome'] or line['status']}{why}{named}"
+
+
 def _print(title: str, columns: Sequence[str], rows: Sequence[dict[str, Any]], out: Out) -> None:
     table = Table(title=title, title_justify="left")
     for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        whole = column in ("run", "record")  # what is copied is never broken
+        table.add_column(column.replace("_", " "), overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(escape(_cell(row[column])) for column in columns))
     out.text.print(table)
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(str(one) for one in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return "" if value is None else f"{value:%Y-%m-%d %H:%M:%S}" if hasattr(value, "strftime") else str(value)
 
 

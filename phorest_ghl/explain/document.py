@@ -121,7 +121,7 @@ _LISTS: Mapping[str, Sequence[str]] = {
     "creates": ("kind", "state", "attempts", "ghl_id", "batch_id", "sent_at"),
     "log": ("at", "batch_id", "entity_type", "action", "outcome", "reason"),
     "work_items": ("entity_type", "phorest_id", "cause", "reason", "attempts", "since", "next_try_at"),
-    "findings": ("kind", "entity_type", "phorest_id", "ghl_id", "detail", "since"),
+    "findings": ("kind", "entity_type", "phorest_id", "ghl_id", "detail", "since", "advice"),
     "decisions": ("kind", "phorest_id", "ghl_id", "operator", "decided_at", "used_at"),
 }
 """The lists of a document, each with the columns that tables show."""

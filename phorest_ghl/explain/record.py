@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from phorest_ghl.audit.findings import Finding
+
 _TABLES: Mapping[str, str] = {"client": "phorest_clients", "appointment": "phorest_appointments"}
 SENT_AT_MOST = 200
 """Lines of what was sent that an explanation lists; `Record.sent_in_all` counts all of them."""
@@ -83,7 +85,7 @@ def load(
         creates=_rows(connection, _INTENTS, keys),
         log=_rows(connection, _LOG, keys),
         work_items=_rows(connection, _WORK, keys),
-        findings=_rows(connection, _FINDINGS, keys),
+        findings=[{**row, "advice": _advice(row)} for row in _rows(connection, _FINDINGS, keys)],
         decisions=_rows(connection, _DECISIONS, keys),
     )
 
@@ -139,6 +141,10 @@ def _versions(connection: Connection, entity_type: str, phorest_id: str) -> tupl
 
 def _changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+
+
+def _advice(row: Mapping[str, Any]) -> str:
+    return Finding(entity_type=row["entity_type"], kind=row["kind"]).advice
 
 
 def _rows(connection: Connection, statement: Any, keys: Mapping[str, object]) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from phorest_ghl.db.pauses import EVERYTHING, Pause, pauses
 from phorest_ghl.http.budget import Limits
 from phorest_ghl.http.budget_rules import left_of_day
 from phorest_ghl.http.budget_state import load_state
-from phorest_ghl.operate.entities import ENTITIES, Entity
+from phorest_ghl.operate.entities import BY_TYPE, ENTITIES, Entity
 from phorest_ghl.sync.client_repair import CAUSE as NOT_BROUGHT
 from phorest_ghl.sync.quiet_hours import QUIET_HOURS
 from phorest_ghl.sync.stops.record import Stop, open_stops
@@ -145,10 +145,10 @@ def _reasons(found: Health, limits: Limits) -> Iterator[Reason]:
     for one in found.entities:
         yield from _of_entity(one, found)
     for pause in found.pauses:
-        what = "everything" if pause.entity_type == EVERYTHING else pause.entity_type
+        what = "everything" if pause.entity_type == EVERYTHING else BY_TYPE[pause.entity_type].name
         yield Reason(
             state=State.DEGRADED,
-            said=f"{what} is paused since {pause.paused_at:%Y-%m-%d %H:%M} UTC by {pause.operator}; "
+            said=f"{what}: paused since {pause.paused_at:%Y-%m-%d %H:%M} UTC by {pause.operator}; "
             "`phorest-ghl resume` lifts it",
         )
     for stop in found.stops:

@@ -1,6 +1,7 @@
 """The report over time: what its charts say, and that its page needs nothing from elsewhere and shows no value."""
 
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -19,8 +20,9 @@ NOW = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def connection(database: "Database") -> sa.Connection:
-    return database.engine.connect()
+def connection(database: "Database") -> Iterator[sa.Connection]:
+    with database.engine.connect() as connection:
+        yield connection
 
 
 def found(connection: sa.Connection, kind: str, days_ago: float, resolved: float | None = None) -> None:

@@ -1,5 +1,6 @@
 """Healthy, degraded or failed: each reason by itself, on a location where all else is well."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -25,15 +26,15 @@ ON = {entity.schedule: Schedule(running=True, next_at=NOW) for entity in ENTITIE
 
 
 @pytest.fixture
-def connection(database: "Database") -> sa.Connection:
+def connection(database: "Database") -> Iterator[sa.Connection]:
     """A live location on which every entity ran a minute ago."""
-    connection = database.engine.connect()
-    connection.execute(sa.text("insert into ghl_locations (location_id, mode) values (:at, 'live')"), {"at": HERE})
-    for entity in ENTITIES:
-        ran(connection, entity.entity_type, NOW - timedelta(minutes=1))
-        if entity.imports:
-            imported(connection, entity.imports, NOW - timedelta(minutes=1))
-    return connection
+    with database.engine.connect() as connection:
+        connection.execute(sa.text("insert into ghl_locations (location_id, mode) values (:at, 'live')"), {"at": HERE})
+        for entity in ENTITIES:
+            ran(connection, entity.entity_type, NOW - timedelta(minutes=1))
+            if entity.imports:
+                imported(connection, entity.imports, NOW - timedelta(minutes=1))
+        yield connection
 
 
 def ran(connection: sa.Connection, entity_type: str, at: datetime, status: str = "completed") -> None:
@@ -170,7 +171,7 @@ def test_a_pause_degrades_and_excuses_what_does_not_run_because_of_it(connection
     note_schedules(connection, HERE, "client", ["clients"])
     found = seen(connection, of={**ON, "clients": Schedule(running=False, next_at=None)})
     assert (found.state, len(found.reasons)) == (State.DEGRADED, 1)
-    assert "client is paused" in said(found)
+    assert "clients: paused" in said(found)
     assert "by ann" in said(found)
     (lifted,) = resume(connection, HERE, "", operator="ben")
     assert (lifted.operator, list(lifted.schedules), pauses(connection, HERE)) == ("ann", ["clients"], [])

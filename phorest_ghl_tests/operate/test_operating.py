@@ -145,5 +145,5 @@ def test_status_names_what_is_wrong_and_ends_with_its_code(
     pause(settings, Out(as_json=False), entity="loyalty", reason=None)
     capsys.readouterr()
     assert status(settings, Out(as_json=False), ask_dagster=False, html=tmp_path / "status.html") is StatusExit.DEGRADED
-    assert "loyalty is paused since" in (tmp_path / "status.html").read_text()
-    assert "loyalty is paused since" in capsys.readouterr().out
+    assert "loyalty: paused since" in (tmp_path / "status.html").read_text()
+    assert "loyalty: paused since" in capsys.readouterr().out
