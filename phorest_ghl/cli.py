@@ -217,11 +217,69 @@ def staff_map(
 
 
 @app.command()
-def status(as_json: Json = False) -> None:
-    """Show the last runs, the location's state, and what waits for a person."""
-    from phorest_ghl.commands.sync import status as command  # noqa: PLC0415 - commands load only what they need
+def status(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Do not ask Dagster when runs come next, which takes seconds.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Healthy, degraded or failed, with the reasons: runs, lag, what waits, budget. Exit code 0, 1 or 2, for monitoring."""
+    from phorest_ghl.commands.status import status as command  # noqa: PLC0415 - commands load only what they need
 
-    _leave(lambda: command(_settings(), Out(as_json=as_json)))
+    raise typer.Exit(run(lambda: command(_settings(), Out(as_json=as_json), ask_dagster=not quick)))
+
+
+@app.command()
+def pause(
+    entity: Annotated[str, typer.Argument(help=f"What to hold: {', '.join(_ENTITIES)}, or all.")] = "all",
+    reason: Annotated[str | None, typer.Option("--reason", help="Why, for whoever reads the status; no names.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Hold an entity, or all: from now on no run writes it to GHL, whoever starts it; its schedules are turned off."""
+    from phorest_ghl.commands.pausing import pause as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), entity=entity, reason=reason))
+
+
+@app.command()
+def resume(
+    entity: Annotated[str, typer.Argument(help=f"What runs again: {', '.join(_ENTITIES)}, or all.")] = "all",
+    as_json: Json = False,
+) -> None:
+    """Lift a pause, or all there are, and turn on again the schedules that were turned off with it."""
+    from phorest_ghl.commands.pausing import resume as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), entity=entity))
+
+
+@app.command(context_settings=_TAKES_IDS)
+def retry(
+    records: Annotated[
+        list[str] | None, typer.Argument(metavar="ID...", help="Ids of records in Phorest; without any, all.")
+    ] = None,
+    entity: Annotated[str | None, typer.Option("--entity", help="Only records of this entity.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Let the next run try again what GHL refused, what was given up, and what got no answer."""
+    from phorest_ghl.commands.operating import retry as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), phorest_ids=records or (), entity=entity))
+
+
+@app.command()
+def logs(
+    of_run: Annotated[str | None, typer.Option("--run", help="A run's id, as status shows it, or Dagster's.")] = None,
+    entity: Annotated[str | None, typer.Option("--entity", help="Only this entity.")] = None,
+    record: Annotated[str | None, typer.Option("--record", help="A record's id in Phorest.")] = None,
+    of_status: Annotated[str | None, typer.Option("--status", help="success, skipped or failed.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Lines, the newest.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show what runs changed, skipped and failed at, a line a record: ids, fields and reasons, never a value."""
+    from phorest_ghl.commands.operating import logs as command  # noqa: PLC0415 - commands load only what they need
+
+    out = Out(as_json=as_json)
+    _leave(lambda: command(_settings(), out, run=of_run, entity=entity, record=record, status=of_status, most=limit))
 
 
 @app.command(context_settings=_TAKES_IDS)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError
 from phorest_ghl.db.keyed import KeyMismatch
+from phorest_ghl.db.pauses import Paused
 from phorest_ghl.db.run_lock import LocationBusy
 from phorest_ghl.explain.client import NotKnown
 from phorest_ghl.http.budget_postgres import BudgetUnavailableError
@@ -73,6 +74,7 @@ _OURS: dict[type[Exception], Cure] = {
             ForeignField,
             UnknownZone,
             StalePlan,
+            Paused,
         ),
         Cure.PERSON,
     ),

@@ -83,7 +83,7 @@ def heed_signals() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
-def run(command: Callable[[], Exit]) -> Exit:
+def run(command: Callable[[], IntEnum]) -> IntEnum:
     """Run a command; an error that a user can meet becomes its sentence and its exit code."""
     try:
         return command()

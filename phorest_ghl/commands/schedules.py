@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 import orjson
 from rich.table import Table
 
-from phorest_ghl.assembly import open_runtime
+from phorest_ghl.assembly import Runtime, open_runtime
 from phorest_ghl.commands.console import Exit, Out
 from phorest_ghl.commands.dagster_ui import WORKSPACE, dagster_environment
 from phorest_ghl.settings import Settings, SettingsError
@@ -72,11 +72,9 @@ class Line:
 
 def schedules(settings: Settings, out: Out, *, turn: Turn | None, names: Sequence[str]) -> Exit:
     """Show the schedules; with `turn`, turn those named on or off, or all. Raises SettingsError."""
-    state = settings.phorest_ghl_state_dir
-    state.mkdir(parents=True, exist_ok=True)
     with open_runtime(settings) as runtime:
-        env = dagster_environment(state / "dagster", runtime.urls.dagster, os.environ)
-    lines = _listed(env)
+        env = environment(runtime)
+    lines = listed(env)
     unknown = sorted(set(names) - {line.name for line in lines})
     if unknown:
         raise SettingsError(
@@ -86,8 +84,8 @@ def schedules(settings: Settings, out: Out, *, turn: Turn | None, names: Sequenc
     if turn is not None:
         changed = [line for line in lines if (not names or line.name in names) and line.running != (turn == "on")]
     if turn is not None and changed:
-        _turn(env, changed, turn)
-        lines = _listed(env)
+        turn_lines(env, changed, turn)
+        lines = listed(env)
     table = Table("schedule", "cron", "zone", "state", "next", title_justify="left")
     for line in lines:
         when = line.next_at.astimezone(settings.zone).isoformat(" ", "minutes") if line.running and line.next_at else ""
@@ -106,7 +104,15 @@ def _document(line: Line) -> dict[str, Any]:
     return {"name": line.name, "cron": line.cron, "zone": line.zone, "running": line.running, "next_at": when}
 
 
-def _listed(env: Mapping[str, str]) -> list[Line]:
+def environment(runtime: Runtime) -> dict[str, str]:
+    """The environment in which Dagster is asked."""
+    state = runtime.settings.phorest_ghl_state_dir
+    state.mkdir(parents=True, exist_ok=True)
+    return dagster_environment(state / "dagster", runtime.urls.dagster, os.environ)
+
+
+def listed(env: Mapping[str, str]) -> list[Line]:
+    """The lines of the cron table and the sensors, as Dagster holds them. Raises SettingsError."""
     answers = _ask(env, _LISTED)
     for answer in answers.values():
         if "results" not in answer:
@@ -136,8 +142,8 @@ def _line(row: Mapping[str, Any]) -> Line:
     )
 
 
-def _turn(env: Mapping[str, str], lines: Sequence[Line], turn: Turn) -> None:
-    """All in one request, so that Dagster loads the definitions once."""
+def turn_lines(env: Mapping[str, str], lines: Sequence[Line], turn: Turn) -> None:
+    """Turn lines on or off, all in one request, so that Dagster loads the definitions once. Raises SettingsError."""
     calls = [line.start if turn == "on" else line.stop for line in lines]
     answers = _ask(env, f"mutation {{ {' '.join(f'n{number}: {call}' for number, call in enumerate(calls))} }}")
     refused = {answer["message"] for answer in answers.values() if "message" in answer}

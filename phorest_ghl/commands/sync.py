@@ -1,4 +1,4 @@
-"""`plan`, `sync` and `status`: what would be done, doing it, and how it went.
+"""`plan` and `sync`: what would be done, and doing it.
 
 Belongs here: the commands' flow. Does not: any step of it.
 """
@@ -6,11 +6,8 @@ Belongs here: the commands' flow. Does not: any step of it.
 import getpass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from rich.progress import Progress
-from rich.table import Table
-from sqlalchemy import Connection, text
 
 from phorest_ghl.assembly import open_runtime
 from phorest_ghl.commands import allow, plan_files, reports
@@ -121,27 +118,6 @@ def sync(
     return Exit.NEEDS_A_PERSON if result.needs_a_person or held or not complete else Exit.WELL
 
 
-def status(settings: Settings, out: Out) -> Exit:
-    """The last runs, the location's state, and what waits for somebody."""
-    with open_runtime(settings) as runtime, runtime.engine.connect() as connection:
-        document = _status(connection)
-    table = Table("run", "entity", "status", "total", "ok", "skipped", "failed", "requests", title_justify="left")
-    for run in document["runs"]:
-        table.add_row(*(str(run[name]) for name in ("batch_id", "entity_type", "status", "total_count", "success_count")),
-                      *(str(run[name]) for name in ("skipped_count", "failed_count", "requests")))  # fmt: skip
-    out.text.print(table)
-    for location in document["locations"]:
-        out.say(f"Location {location['location_id']} is {location['mode']}.")
-    for waiting in document["work_items"]:
-        out.say(f"{waiting['items']} records wait: {waiting['cause']}.")
-    for stop in document["held"]:
-        out.say(
-            f"Held by the guard on {stop['guard']}, {stop['entity_type']}: {stop['figure']}. `phorest-ghl allow` says more."
-        )
-    out.result(document)
-    return Exit.NEEDS_A_PERSON if document["work_items"] or document["held"] else Exit.WELL
-
-
 def _apply(road: ClientsSync, made: Plan, prepared: Prepared, started: datetime, out: Out) -> RunResult:
     if not out.text.is_terminal or not made.changes:
         return road.apply(made, prepared, started_at=started)
@@ -157,19 +133,3 @@ def _apply(road: ClientsSync, made: Plan, prepared: Prepared, started: datetime,
 
 def _duration(minutes: float) -> str:
     return f"{minutes:g} minutes" if minutes >= 1 else f"{minutes * 60:.0f} seconds"
-
-
-def _status(connection: Connection) -> dict[str, Any]:
-    def rows(sql: str) -> list[dict[str, Any]]:
-        return [dict(row) for row in connection.execute(text(sql)).mappings()]
-
-    return {
-        "runs": rows("""select batch_id, entity_type, status, total_count, success_count, skipped_count, failed_count,
-                               requests, started_at, completed_at, last_error
-                        from sync_run_summaries order by created_at desc limit 10"""),
-        "locations": rows("select location_id, mode, mirrored_at, workflows_confirmed_at from ghl_locations"),
-        "held": rows("""select location_id, entity_type, guard, figure, bound, stopped_at from apply_stops
-                        where ended_at is null order by id"""),
-        "work_items": rows("""select cause, count(*) as items from work_items where state = 'open'
-                              group by cause order by cause"""),
-    }

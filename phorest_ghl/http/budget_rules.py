@@ -160,15 +160,30 @@ def _sane(state: BudgetState, now: float, interval: float) -> BudgetState:
     return state
 
 
-def _spent(state: BudgetState, now: float, limits: Limits, *, bulk: bool) -> Exhausted | None:
+def left_of_day(state: BudgetState, now: float, limits: Limits) -> tuple[int, int] | None:
+    """Requests left for the day, and the day's quota; None where there is none."""
+    spent = _lefts(_sane(state, now, pace_s(state, now, limits)), now, limits)
+    return None if spent is None else (max(0, min(spent[0])), spent[1])
+
+
+def _lefts(state: BudgetState, now: float, limits: Limits) -> tuple[list[int], int] | None:
+    """What is left of the day by our own count, and by the vendor's where it is known; and the day's quota."""
     if limits.daily is None and state.daily is None:
         return None
     daily = min(quota for quota in (limits.daily, state.daily) if quota is not None)
     lefts = [daily - state.used]
-    until = float((state.day + 1) * _DAY_S)
     # The hour at which the vendor's day begins is unknown (facts/ghl-api §4), so its word is asked for again each hour.
     if state.day_left is not None and now < state.day_left_at + _CERTAIN_S:
         lefts.append(state.day_left)
+    return lefts, daily
+
+
+def _spent(state: BudgetState, now: float, limits: Limits, *, bulk: bool) -> Exhausted | None:
+    known = _lefts(state, now, limits)
+    if known is None:
+        return None
+    lefts, daily = known
+    until = float((state.day + 1) * _DAY_S)
     left = max(0, min(lefts))
     if left > 0 and not (bulk and left < limits.bulk_daily_floor * daily):
         return None

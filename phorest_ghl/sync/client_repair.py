@@ -16,6 +16,7 @@ import structlog
 from sqlalchemy import Connection, Engine, text
 
 from phorest_ghl.db.engine import RecordBusy
+from phorest_ghl.db.pauses import holding
 from phorest_ghl.db.transactions import in_transaction, under_lock
 from phorest_ghl.db.work_items import WorkItem, open_items
 from phorest_ghl.http.errors import MEETS_EVERY_CALL, ApiError
@@ -48,6 +49,7 @@ CAUSE = "client not brought"
 NO_CONTACT_POINT = "its client has no contact point"
 MORNING = "its client's contact waits for the morning"
 PERSON = "its client waits for a person"
+PAUSED = "clients are paused, and its client has no contact yet"
 TOO_MANY = f"more than {AT_ONCE} clients are new at once; the next runs bring them"
 BUSY = "another run is bringing its client"
 UNKNOWN = "Phorest has no such client, or none that can be kept"
@@ -192,6 +194,9 @@ class ClientRepair:
         return f"repair {self._ledger.location_id} {ENTITY} {phorest_id}"
 
     def _prepared(self, location: LocationState, now: datetime) -> Prepared | Deferred:
+        with self._engine.connect() as connection:
+            if holding(connection, location.location_id, ENTITY) is not None:
+                return Deferred(PAUSED)
         try:
             return self._clients.prepared_by(location, now)
         except ForeignField:

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import orjson
 from sqlalchemy import Connection, Engine, text
 
+from phorest_ghl.db.pauses import require_running
 from phorest_ghl.db.run_lock import at_work
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.http.errors import ApiError
@@ -124,8 +125,10 @@ class Run:
             work: settles the items, and says why it ended early if it did.
             requests: how many were sent so far.
 
-        Raises what `work` raises, after what it never came to has that as its outcome.
+        Raises Paused before anything is done; afterwards what `work` raises, after what it never came to has that as its
+        outcome.
         """
+        require_running(engine, self.ledger.location_id, self.ledger.entity_type)
         tally, before = Tally(list(items)), requests()
         try:
             with at_work(engine, self.ledger.location_id):

@@ -97,7 +97,7 @@ def test_a_first_sync_is_refused_with_what_to_do_and_done_once_it_is_confirmed(
 
 def test_status_shows_the_runs_there_were(environ: dict[str, str]) -> None:
     call("sync", "clients", "--workflows-paused", environ=environ)
-    document = json.loads(call("status", "--json", environ=environ).stdout)
+    document = json.loads(call("status", "--quick", "--json", environ=environ).stdout)
     assert [run["status"] for run in document["runs"]] == ["completed"]
     assert document["locations"][0]["mode"] == "quiet"
 
@@ -137,7 +137,7 @@ def test_parts_of_contacts_are_synced_by_name_and_summed_up_apart(environ: dict[
         assert sum(found[1]["outcomes"].values()) > 0
     done = call("plan", "products", "--no-import", "--json", environ=environ)
     assert list(json.loads(done.stdout)["entities"]) == ["products"]
-    runs = json.loads(call("status", "--json", environ=environ).stdout)["runs"]
+    runs = json.loads(call("status", "--quick", "--json", environ=environ).stdout)["runs"]
     assert {run["entity_type"] for run in runs} == {"client", "loyalty", "booking"}
 
 

@@ -43,6 +43,7 @@ from phorest_ghl.db.tables.phorest import (
     phorest_staff,
     phorest_versions,
 )
+from phorest_ghl.db.tables.switches import pauses
 
 __all__ = [
     "api_budget",
@@ -64,6 +65,7 @@ __all__ = [
     "import_listed",
     "key_fingerprints",
     "metadata",
+    "pauses",
     "phorest_appointments",
     "phorest_branches",
     "phorest_client_categories",
