@@ -218,6 +218,10 @@ def staff_map(
 
 @app.command()
 def status(
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write a page with charts over time and all open findings to this file."),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Do not ask Dagster when runs come next, which takes seconds.")
     ] = False,
@@ -226,7 +230,7 @@ def status(
     """Healthy, degraded or failed, with the reasons: runs, lag, what waits, budget. Exit code 0, 1 or 2, for monitoring."""
     from phorest_ghl.commands.status import status as command  # noqa: PLC0415 - commands load only what they need
 
-    raise typer.Exit(run(lambda: command(_settings(), Out(as_json=as_json), ask_dagster=not quick)))
+    raise typer.Exit(run(lambda: command(_settings(), Out(as_json=as_json), ask_dagster=not quick, html=html)))
 
 
 @app.command()

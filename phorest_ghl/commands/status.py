@@ -6,6 +6,7 @@ Belongs here: putting Dagster's schedules to our own figures, and showing both. 
 from collections.abc import Mapping
 from datetime import datetime
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from phorest_ghl.assembly import Runtime, ghl_limits, open_runtime
-from phorest_ghl.commands import allow, schedules
+from phorest_ghl.audit import report
+from phorest_ghl.commands import schedules
 from phorest_ghl.commands.console import Out
 from phorest_ghl.db.pauses import EVERYTHING
 from phorest_ghl.operate import log
@@ -32,15 +34,24 @@ class StatusExit(IntEnum):
     FAILED = 2
 
 
-def status(settings: Settings, out: Out, *, ask_dagster: bool = True) -> StatusExit:
-    """Show how it goes. Without `ask_dagster`, which takes seconds, nothing is said of schedules."""
+def status(settings: Settings, out: Out, *, ask_dagster: bool = True, html: Path | None = None) -> StatusExit:
+    """Show how it goes. Without `ask_dagster`, which takes seconds, nothing is said of schedules; `html` gets a page of it."""
     settings.require("GHL_LOCATION_ID")
+    if html is not None and not html.resolve().parent.is_dir():
+        raise SettingsError(
+            f"There is no folder {html.resolve().parent} to write the page to. Make it, or name another one."
+        )
     with open_runtime(settings) as runtime:
         lines, unknown = _schedules(runtime) if ask_dagster else (None, "Dagster was not asked")
         with runtime.engine.connect() as connection:
             found = health(connection, str(settings.ghl_location_id), ghl_limits(settings), lines)
             runs = log.runs(connection, most=_RUNS)
+            charts = report.load(connection, str(settings.ghl_location_id)) if html is not None else None
     _print(found, unknown, settings.zone, out)
+    if html is not None and charts is not None:
+        said = [f"{found.state.value}.", *(f"{reason.state.value}: {reason.said}." for reason in found.reasons)]
+        html.write_text(report.report_page(charts, said), encoding="utf-8")
+        out.say(f"The page is {html}.")
     out.result({**document(found), "schedules_unknown": unknown, "runs": runs})
     return StatusExit[found.state.name]
 
@@ -64,7 +75,10 @@ def document(found: Health) -> dict[str, Any]:
             }
             for pause in found.pauses
         ],
-        "held": [allow.document(stop) for stop in found.held],
+        "held": [
+            {"entity_type": stop.entity_type, "guard": stop.guard, "figure": stop.figure, "bound": stop.bound}
+            for stop in found.stops
+        ],
         "work_items": [{"cause": cause, "items": count} for cause, count in found.work_items.items()],
         "findings": [{"kind": kind, "items": count} for kind, count in found.findings.items()],
         "creates_without_answer": found.unsettled,

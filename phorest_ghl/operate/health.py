@@ -92,7 +92,7 @@ class Health:
     unsettled: int
     budget: BudgetHealth
     pauses: Sequence[Pause] = ()
-    held: Sequence[Stop] = ()
+    stops: Sequence[Stop] = ()
     reasons: Sequence[Reason] = field(default_factory=tuple[Reason, ...])
 
     @property
@@ -136,7 +136,7 @@ def health(
         unsettled=connection.execute(_UNKNOWN, keys).scalar_one(),
         budget=_budget(connection, location_id, limits, now),
         pauses=held,
-        held=open_stops(connection, location_id),
+        stops=open_stops(connection, location_id),
     )
     return replace(found, reasons=tuple(_reasons(found, limits)))
 
@@ -151,10 +151,12 @@ def _reasons(found: Health, limits: Limits) -> Iterator[Reason]:
             said=f"{what} is paused since {pause.paused_at:%Y-%m-%d %H:%M} UTC by {pause.operator}; "
             "`phorest-ghl resume` lifts it",
         )
-    for stop in found.held:
+    for stop in found.stops:
         if stop.allowed_by is None:
-            said = f"{stop.entity_type}: the guard on {stop.guard} holds {stop.figure} back; see `phorest-ghl allow`"
-            yield Reason(state=State.DEGRADED, said=said)
+            yield Reason(
+                state=State.DEGRADED,
+                said=f"the guard on {stop.guard} holds {stop.figure} back, {stop.entity_type}; `phorest-ghl allow` says more",
+            )
     waiting = {cause: count for cause, count in found.work_items.items() if cause not in _WAITING_BY_ITSELF}
     if waiting:
         listed = ", ".join(f"{count} {cause}" for cause, count in sorted(waiting.items()))

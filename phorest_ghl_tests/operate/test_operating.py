@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,7 +131,9 @@ def test_what_ghl_did_not_take_is_sent_again_once_somebody_asks_for_it_and_the_l
         logs(settings, Out(as_json=True), run="nothing", entity=None, record=None, status=None, most=50)
 
 
-def test_status_names_what_is_wrong_and_ends_with_its_code(diary: Diary, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_names_what_is_wrong_and_ends_with_its_code(
+    diary: Diary, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     settings = diary.rig.runtime.settings
     capsys.readouterr()
     assert status(settings, Out(as_json=True)) is StatusExit.DEGRADED, "an opt-in waits for a person"
@@ -141,5 +144,6 @@ def test_status_names_what_is_wrong_and_ends_with_its_code(diary: Diary, capsys:
     assert document["budget"]["used_today"] > 0
     pause(settings, Out(as_json=False), entity="loyalty", reason=None)
     capsys.readouterr()
-    assert status(settings, Out(as_json=False), ask_dagster=False) is StatusExit.DEGRADED
+    assert status(settings, Out(as_json=False), ask_dagster=False, html=tmp_path / "status.html") is StatusExit.DEGRADED
+    assert "loyalty is paused since" in (tmp_path / "status.html").read_text()
     assert "loyalty is paused since" in capsys.readouterr().out
