@@ -44,6 +44,14 @@ class KilledSalon:
             assert not process.is_alive(), "the process neither died nor ended"
             return process.exitcode == -9
 
+    def burnt(self) -> str | None:
+        """The operation at which a fuse burned last."""
+        found = [operation for boundary, operation in fuse.crossings(self._crossed) if boundary == fuse.BURNT]
+        return found[-1] if found else None
+
+    def forget_crossings(self) -> None:
+        self._crossed.unlink(missing_ok=True)
+
     def wrote(self) -> set[str]:
         """The operations that wrote to GHL in all processes so far."""
         found = {operation for _, operation in fuse.crossings(self._crossed) if operation != fuse.COMMIT}
