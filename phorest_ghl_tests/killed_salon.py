@@ -12,8 +12,9 @@ from typing import Any
 from benchmarks import fuse
 from benchmarks.chaos_truth import Verdict, judged
 from benchmarks.fuse import Boundary, Order, Spark
+from phorest_ghl.sandbox.server import SandboxProcess, SandboxServer
 from phorest_ghl_tests.sync.events.diary import Diary
-from phorest_ghl_tests.sync.rig import Rig, environment, installation
+from phorest_ghl_tests.sync.rig import Rig, environment, opened, options
 from phorest_ghl_tests.sync.victim import live, victim
 
 NOW = datetime(2026, 3, 10, 15, tzinfo=UTC)
@@ -119,10 +120,14 @@ def everywhere(operation: str) -> list[Spark]:
 
 
 @contextmanager
-def killed_salon(database_url: str, folder: Path, **wanted: Any) -> Generator[KilledSalon]:
-    """A small salon of which nothing is imported; its operator has paused what GHL's workflows would start on contacts."""
-    with installation(database_url, **{"clients": 24, "now": NOW, "months": 1, **wanted}) as rig:
-        rig.sandbox.control("POST", "/workflows", {"unfiltered": "paused"})
-        rig.sandbox.control("POST", "/workflows", {"appointment, unfiltered": "published"})
+def killed_salon(database_url: str, folder: Path, *, apart: bool = False) -> Generator[KilledSalon]:
+    """A small salon of which nothing is imported; its operator has paused what GHL's workflows would start on contacts.
+
+    `apart` has it in a process of its own, whose clock stays right when this one's is set.
+    """
+    wanted = options(clients=24, now=NOW, months=1)
+    with (SandboxProcess if apart else SandboxServer)(wanted) as sandbox, opened(sandbox, database_url) as rig:
+        sandbox.control("POST", "/workflows", {"unfiltered": "paused"})
+        sandbox.control("POST", "/workflows", {"appointment, unfiltered": "published"})
         rig.confirm()
         yield KilledSalon(rig, database_url, folder)
