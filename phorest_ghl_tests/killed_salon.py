@@ -12,8 +12,9 @@ from typing import Any
 from benchmarks import fuse
 from benchmarks.chaos_truth import Verdict, judged
 from benchmarks.fuse import Boundary, Order, Spark
+from phorest_ghl.sandbox.server import SandboxProcess, SandboxServer
 from phorest_ghl_tests.sync.events.diary import Diary
-from phorest_ghl_tests.sync.rig import Rig, environment, installation
+from phorest_ghl_tests.sync.rig import Rig, environment, opened, options
 from phorest_ghl_tests.sync.victim import live, victim
 
 NOW = datetime(2026, 3, 10, 15, tzinfo=UTC)
@@ -43,6 +44,14 @@ class KilledSalon:
             process.join(60)
             assert not process.is_alive(), "the process neither died nor ended"
             return process.exitcode == -9
+
+    def burnt(self) -> str | None:
+        """The operation at which a fuse burned last."""
+        found = [operation for boundary, operation in fuse.crossings(self._crossed) if boundary == fuse.BURNT]
+        return found[-1] if found else None
+
+    def forget_crossings(self) -> None:
+        self._crossed.unlink(missing_ok=True)
 
     def wrote(self) -> set[str]:
         """The operations that wrote to GHL in all processes so far."""
@@ -111,10 +120,14 @@ def everywhere(operation: str) -> list[Spark]:
 
 
 @contextmanager
-def killed_salon(database_url: str, folder: Path, **wanted: Any) -> Generator[KilledSalon]:
-    """A small salon of which nothing is imported; its operator has paused what GHL's workflows would start on contacts."""
-    with installation(database_url, **{"clients": 24, "now": NOW, "months": 1, **wanted}) as rig:
-        rig.sandbox.control("POST", "/workflows", {"unfiltered": "paused"})
-        rig.sandbox.control("POST", "/workflows", {"appointment, unfiltered": "published"})
+def killed_salon(database_url: str, folder: Path, *, apart: bool = False) -> Generator[KilledSalon]:
+    """A small salon of which nothing is imported; its operator has paused what GHL's workflows would start on contacts.
+
+    `apart` has it in a process of its own, whose clock stays right when this one's is set.
+    """
+    wanted = options(clients=24, now=NOW, months=1)
+    with (SandboxProcess if apart else SandboxServer)(wanted) as sandbox, opened(sandbox, database_url) as rig:
+        sandbox.control("POST", "/workflows", {"unfiltered": "paused"})
+        sandbox.control("POST", "/workflows", {"appointment, unfiltered": "published"})
         rig.confirm()
         yield KilledSalon(rig, database_url, folder)
