@@ -56,7 +56,7 @@ class EntityAudit:
                     where location_id = :location_id and entity_type = :entity and removed_at is null"""),
             {"location_id": location_id, "entity": entity},
         ).scalar_one()
-        kinds = Counter(one.kind for one in found)
+        kinds = Counter(str(one.kind) for one in found)
         missing = sum(one.kind == "missing in GHL" for one in found)
         gone = sum(one.kind == "mapped to what GHL no longer has" for one in found)
         gone += sum(one.kind == "note of ours removed in GHL" for one in found)

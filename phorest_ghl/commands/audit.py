@@ -40,7 +40,7 @@ def document(audited: Audited) -> dict[str, Any]:
     return {
         "ok": not audited.needs_a_person,
         "audit": audited.batch_id,
-        "found": dict(Counter(one.kind for one in audited.found)),
+        "found": dict(Counter(str(one.kind) for one in audited.found)),
         "healed": audited.healed,
         "left": [{**sample(one), "advice": one.advice} for one in audited.left],
         "entities": {
