@@ -15,6 +15,8 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
+from phorest_ghl.audit.read_back import ReadBack
+from phorest_ghl.audit.run import Audit, Roads
 from phorest_ghl.db.embedded import EmbeddedServer
 from phorest_ghl.db.engine import dagster_url, make_engine, require_supported_version
 from phorest_ghl.db.keyed import Keyring
@@ -279,6 +281,33 @@ class Runtime:
             lag_s=lag_s,
             repair=repair,
             gate=self.gate(),
+        )
+
+    def audit(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> Audit:
+        """An audit of the location; only a `writing` one can mend. Raises SettingsError."""
+        settings, location_id = self.settings, str(self.settings.ghl_location_id)
+        sessions = [self._ghl_session(), self._ghl_session()]
+        reader = ReadBack(
+            self.engine,
+            CalendarReader(sessions[0], location_id, self._version()),
+            NotesReader(sessions[1], location_id, self._version()),
+            self.keyring(),
+            batch_id=batch_id,
+            allowance=int(settings.ghl_daily_limit * settings.audit_budget_share),
+        )
+        return Audit(
+            self.engine,
+            reader,
+            Roads(
+                clients=self.clients_sync(batch_id=batch_id, writing=writing, lag_s=lag_s),
+                appointments=self.appointments_sync(batch_id=batch_id, writing=writing, lag_s=lag_s),
+                check_ins=self.check_ins_sync(batch_id=batch_id, writing=writing, lag_s=lag_s),
+            ),
+            location_id=location_id,
+            batch_id=batch_id,
+            event_rules=event_rules(settings, read_salon_file()),
+            note_days=settings.check_in_days,
+            requests=lambda: reader.requests,
         )
 
     def client_repair(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> ClientRepair:

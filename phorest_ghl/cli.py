@@ -61,6 +61,17 @@ def demo(
     _leave(lambda: command(out, clients=clients, seed=seed, serve=not leave, port=port, day=day))
 
 
+@app.command()
+def audit(
+    look_only: Annotated[bool, typer.Option("--look-only", help="Find and keep; mend nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Hold GHL against Phorest record by record, mend what is ours to mend, and show what a person has to decide."""
+    from phorest_ghl.commands.audit import audit as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), mending=not look_only))
+
+
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
 def sandbox(context: typer.Context) -> None:
     """Serve both APIs simulated; prints the settings that point the product at them. --help lists its options."""

@@ -322,6 +322,12 @@ class Settings(BaseModel):
     ghl_budget_share: Share = _setting(
         "Pace", "Our part of GHL's limit; other integrations of the agency use the rest", example="0.8", default=0.8
     )
+    audit_budget_share: Share = _setting(
+        "Pace",
+        "Part of the day's requests that an audit may spend on reading single records again",
+        example="0.1",
+        default=0.1,
+    )
     phorest_requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = _setting(
         "Pace", "Our requests a second to Phorest, which allows 100", example="50", default=50
     )
