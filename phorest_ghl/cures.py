@@ -10,6 +10,8 @@ from sqlalchemy.exc import OperationalError
 from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError
 from phorest_ghl.db.keyed import KeyMismatch
 from phorest_ghl.db.run_lock import LocationBusy
+from phorest_ghl.db.sealing import UnusableSecretKey
+from phorest_ghl.ghl.callback import CallbackFailed
 from phorest_ghl.http.budget_postgres import BudgetUnavailableError
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.phorest.branches import UnknownBranch, UnknownZone
@@ -48,9 +50,21 @@ _API = {
 }
 _OURS: dict[type[Exception], Cure] = {
     **dict.fromkeys(
-        (SettingsError, DatabaseUrlError, KeyMismatch, UnknownBranch, UnknownMonth, CalendarNotUsable), Cure.SETUP
+        (
+            SettingsError,
+            DatabaseUrlError,
+            KeyMismatch,
+            UnusableSecretKey,
+            UnknownBranch,
+            UnknownMonth,
+            CalendarNotUsable,
+        ),
+        Cure.SETUP,
     ),
-    **dict.fromkeys((NotConfirmed, NotImported, NotReady, ConsentNotHonoured, ForeignField, UnknownZone), Cure.PERSON),
+    **dict.fromkeys(
+        (CallbackFailed, NotConfirmed, NotImported, NotReady, ConsentNotHonoured, ForeignField, UnknownZone),
+        Cure.PERSON,
+    ),
     **dict.fromkeys((MalformedPage, ExportFailed, LocationBusy), Cure.REPEAT),
     **dict.fromkeys((DatabaseUnreachable, BudgetUnavailableError, OperationalError), Cure.RETURN),
 }
