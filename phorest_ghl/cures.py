@@ -11,7 +11,9 @@ from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError
 from phorest_ghl.db.keyed import KeyMismatch
 from phorest_ghl.db.pauses import Paused
 from phorest_ghl.db.run_lock import LocationBusy
+from phorest_ghl.db.sealing import UnusableSecretKey
 from phorest_ghl.explain.client import NotKnown
+from phorest_ghl.ghl.callback import CallbackFailed
 from phorest_ghl.http.budget_postgres import BudgetUnavailableError
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.phorest.branches import UnknownBranch, UnknownZone
@@ -56,6 +58,7 @@ _OURS: dict[type[Exception], Cure] = {
             SettingsError,
             DatabaseUrlError,
             KeyMismatch,
+            UnusableSecretKey,
             UnknownBranch,
             UnknownMonth,
             CalendarNotUsable,
@@ -66,6 +69,7 @@ _OURS: dict[type[Exception], Cure] = {
     ),
     **dict.fromkeys(
         (
+            CallbackFailed,
             NotConfirmed,
             NotImported,
             NotReady,
