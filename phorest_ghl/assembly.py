@@ -12,19 +12,27 @@ from datetime import date, timedelta
 from threading import Lock
 
 from psycopg.conninfo import make_conninfo
+from pydantic import SecretStr
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
+from phorest_ghl.audit.read_back import ReadBack
+from phorest_ghl.audit.run import Audit, Roads
 from phorest_ghl.db.embedded import EmbeddedServer
 from phorest_ghl.db.engine import dagster_url, make_engine, require_supported_version
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.migrate import upgrade
+from phorest_ghl.db.oauth_tokens import TokenStore
+from phorest_ghl.db.sealing import Sealer
 from phorest_ghl.explain.appointment import AppointmentExplainer
 from phorest_ghl.explain.client import ClientExplainer
 from phorest_ghl.ghl.calendars import CalendarClient, CalendarReader
-from phorest_ghl.ghl.client import GhlClient, GhlReader, private_token
+from phorest_ghl.ghl.client import GhlClient, GhlReader
+from phorest_ghl.ghl.credentials import AppTokens, Credentials, PrivateToken
 from phorest_ghl.ghl.fields import Facet
 from phorest_ghl.ghl.notes import NotesClient, NotesReader
+from phorest_ghl.ghl.oauth import App, OAuthApi
+from phorest_ghl.ghl.scopes import scope_of
 from phorest_ghl.ghl.users import UsersReader
 from phorest_ghl.ghl.versions import ApiVersion
 from phorest_ghl.http.budget import Budget, InLane, Lane, Limits, UnlimitedBudget
@@ -59,6 +67,7 @@ DAGSTER_DATABASE = "dagster"
 
 PHOREST_NAMES = ("PHOREST_API_BASE_URL", "PHOREST_BUSINESS_ID", "PHOREST_CLIENT_ID", "PHOREST_CLIENT_SECRET")
 GHL_NAMES = ("GHL_LOCATION_ID", "GHL_PRIVATE_TOKEN")
+APP_NAMES = ("GHL_CLIENT_ID", "GHL_CLIENT_SECRET", "PHOREST_GHL_SECRET_KEY")
 
 
 @dataclass(frozen=True)
@@ -167,6 +176,27 @@ def keyring(settings: Settings) -> Keyring:
         ) from None
 
 
+def uses_app(settings: Settings) -> bool:
+    """Whether GHL is called with a marketplace app's tokens: where a client id is set and no private token, which wins."""
+    return settings.ghl_private_token is None and settings.ghl_client_id is not None
+
+
+def ghl_names(settings: Settings) -> tuple[str, ...]:
+    """The settings that calls to GHL need, the location's id first."""
+    return (GHL_NAMES[0], *APP_NAMES) if uses_app(settings) else GHL_NAMES
+
+
+def secret_keys(settings: Settings) -> tuple[str, ...]:
+    """The keys that open stored tokens, the one that seals first. Raises SettingsError."""
+    return tuple(key.strip() for key in settings.secret("PHOREST_GHL_SECRET_KEY").split(","))
+
+
+def app(settings: Settings) -> App:
+    """The marketplace app. Raises SettingsError."""
+    settings.require(*APP_NAMES)
+    return App(str(settings.ghl_client_id), SecretStr(settings.secret("GHL_CLIENT_SECRET")))
+
+
 class Runtime:
     """The parts of one process, made when first asked for and closed together."""
 
@@ -174,6 +204,9 @@ class Runtime:
         self.settings = settings
         self._retry = retry or RetryPolicy()
         self._parts = ExitStack()
+        self._one_source = Lock()
+        self._credentials: Credentials | None = None
+        self._tokens: TokenStore | None = None
         self.urls = start_database(settings)
         try:
             self.engine = self._open_engine()
@@ -281,6 +314,33 @@ class Runtime:
             gate=self.gate(),
         )
 
+    def audit(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> Audit:
+        """An audit of the location; only a `writing` one can mend. Raises SettingsError."""
+        settings, location_id = self.settings, str(self.settings.ghl_location_id)
+        sessions = [self._ghl_session(), self._ghl_session()]
+        reader = ReadBack(
+            self.engine,
+            CalendarReader(sessions[0], location_id, self._version()),
+            NotesReader(sessions[1], location_id, self._version()),
+            self.keyring(),
+            batch_id=batch_id,
+            allowance=int(settings.ghl_daily_limit * settings.audit_budget_share),
+        )
+        return Audit(
+            self.engine,
+            reader,
+            Roads(
+                clients=self.clients_sync(batch_id=batch_id, writing=writing, lag_s=lag_s),
+                appointments=self.appointments_sync(batch_id=batch_id, writing=writing, lag_s=lag_s),
+                check_ins=self.check_ins_sync(batch_id=batch_id, writing=writing, lag_s=lag_s),
+            ),
+            location_id=location_id,
+            batch_id=batch_id,
+            event_rules=event_rules(settings, read_salon_file()),
+            note_days=settings.check_in_days,
+            requests=lambda: reader.requests,
+        )
+
     def client_repair(self, *, batch_id: str, writing: bool, lag_s: float = SEARCH_LAG_S) -> ClientRepair:
         """What brings single clients onto contacts, ahead of all other work; only a `writing` one can. Raises SettingsError."""
         location_id = str(self.settings.ghl_location_id)
@@ -365,6 +425,47 @@ class Runtime:
         chosen = event_rules(self.settings, read_salon_file())
         return AppointmentExplainer(str(self.settings.ghl_location_id), self.keyring(), chosen)
 
+    def token_store(self) -> TokenStore:
+        """The app's tokens as they are stored. Raises SettingsError, UnusableSecretKey.
+
+        It has connections of its own: a token is renewed while every other one may be held by a thread that waits for it.
+        """
+        if self._tokens is None:
+            engine = make_engine(self.urls.ours, schema=self.settings.salon or None)
+            self._parts.callback(engine.dispose)
+            self._tokens = TokenStore(engine, Sealer(secret_keys(self.settings)))
+        return self._tokens
+
+    def oauth(self) -> OAuthApi:
+        """The endpoints that give tokens to the app. Raises SettingsError."""
+        settings = self.settings
+        wanted = app(settings)
+        session = ApiSession(
+            api="ghl",
+            base_url=settings.ghl_api_base_url,
+            auth=dict[str, str],
+            budget=UnlimitedBudget(),  # it counts apart from the location's, and is asked once a day
+            # Others wait for the lock meanwhile, and the session that asked for the token repeats too.
+            retry=replace(self._retry, attempts=min(3, self._retry.attempts), elapsed_s=min(20, self._retry.elapsed_s)),
+            scope_of=scope_of,
+        )
+        return OAuthApi(self._parts.enter_context(session), wanted, self._version())
+
+    def credentials(self) -> Credentials:
+        """The one source of what GHL is called with. Raises SettingsError, UnusableSecretKey."""
+        with self._one_source:
+            if self._credentials is None:
+                settings = self.settings
+                settings.require(*ghl_names(settings))
+                self._credentials = (
+                    AppTokens(
+                        self.token_store(), self.oauth(), str(settings.ghl_location_id), str(settings.ghl_client_id)
+                    )
+                    if uses_app(settings)
+                    else PrivateToken(settings.secret("GHL_PRIVATE_TOKEN"))
+                )
+            return self._credentials
+
     def users_reader(self) -> UsersReader:
         """A client of the location that reads its users. Raises SettingsError."""
         return UsersReader(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
@@ -375,10 +476,11 @@ class Runtime:
 
     def _ghl_session(self, lane: Lane | None = None) -> ApiSession:
         settings = self.settings
-        settings.require(*GHL_NAMES)
+        settings.require(*ghl_names(settings))
         limits = ghl_limits(settings)
         budget = self._budget(f"ghl:{settings.ghl_location_id}", limits)
-        return self._parts.enter_context(_ghl_session(settings, _in(lane, budget), limits, self._retry))
+        session = _ghl_session(settings, self.credentials(), _in(lane, budget), limits, self._retry)
+        return self._parts.enter_context(session)
 
     def _version(self) -> ApiVersion:
         return ApiVersion(self.settings.ghl_api_version)
@@ -408,10 +510,11 @@ class Unpaced:
         return PhorestClient(self._parts.enter_context(session), str(settings.phorest_business_id))
 
     def ghl_reader(self) -> GhlReader:
-        """Raises SettingsError."""
+        """With the private token; an app's tokens are in the database. Raises SettingsError."""
         settings = self.settings
         settings.require(*GHL_NAMES)
-        session = _ghl_session(settings, UnlimitedBudget(), ghl_limits(settings), self._retry)
+        token = PrivateToken(settings.secret("GHL_PRIVATE_TOKEN"))
+        session = _ghl_session(settings, token, UnlimitedBudget(), ghl_limits(settings), self._retry)
         version = ApiVersion(settings.ghl_api_version)
         return GhlReader(self._parts.enter_context(session), str(settings.ghl_location_id), version)
 
@@ -448,13 +551,17 @@ def _phorest_session(settings: Settings, budget: Budget, limits: Limits, retry: 
     )
 
 
-def _ghl_session(settings: Settings, budget: Budget, limits: Limits, retry: RetryPolicy) -> ApiSession:
+def _ghl_session(
+    settings: Settings, credentials: Credentials, budget: Budget, limits: Limits, retry: RetryPolicy
+) -> ApiSession:
     return ApiSession(
         api="ghl",
         base_url=settings.ghl_api_base_url,
-        auth=private_token(settings.secret("GHL_PRIVATE_TOKEN")),
+        auth=credentials.headers,
+        on_auth_error=credentials.renewed,
         budget=budget,
         retry=replace(retry, window_s=limits.window_s),
+        scope_of=scope_of,
     )
 
 

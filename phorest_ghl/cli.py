@@ -21,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+auth_app = typer.Typer(invoke_without_command=True)
+app.add_typer(auth_app, name="auth")
 review_app = typer.Typer(invoke_without_command=True)
 app.add_typer(review_app, name="review")
 # Phorest's ids may begin with a hyphen (facts/phorest-api §2.4), and none of ours is an option.
@@ -59,6 +61,17 @@ def demo(
 
     out = Out(as_json=as_json)
     _leave(lambda: command(out, clients=clients, seed=seed, serve=not leave, port=port, day=day))
+
+
+@app.command()
+def audit(
+    look_only: Annotated[bool, typer.Option("--look-only", help="Find and keep; mend nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Hold GHL against Phorest record by record, mend what is ours to mend, and show what a person has to decide."""
+    from phorest_ghl.commands.audit import audit as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), mending=not look_only))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
@@ -315,6 +328,42 @@ def doctor(as_json: Json = False) -> None:
     from phorest_ghl.commands.doctor import doctor as command  # noqa: PLC0415 - commands load only what they need
 
     _leave(lambda: command(Out(as_json=as_json)))
+
+
+@auth_app.callback()
+def auth(
+    context: typer.Context,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wait for the browser.")] = 300,
+    browse: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the browser here.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Authorize the marketplace app in the browser, and store its tokens encrypted."""
+    from phorest_ghl.commands.auth import authorize  # noqa: PLC0415 - commands load only what they need
+
+    if context.invoked_subcommand is None:
+        _leave(lambda: authorize(_settings(), Out(as_json=as_json), timeout_s=timeout_s, browse=browse))
+
+
+@auth_app.command("status")
+def auth_status(as_json: Json = False) -> None:
+    """Show what GHL is called with, and how long it holds; asks nobody outside."""
+    from phorest_ghl.commands.auth import status as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json)))
+
+
+@auth_app.command("rotate-key")
+def auth_rotate_key(
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Drop the earlier keys, once everything was restarted.")
+    ] = False,
+    env_file: Annotated[Path, typer.Option(help="The file that holds the key.")] = Path(".env"),
+    as_json: Json = False,
+) -> None:
+    """Make a new PHOREST_GHL_SECRET_KEY and seal every token under it; the earlier key still reads until --finish."""
+    from phorest_ghl.commands.auth import rotate_key as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), env_file=env_file, finish=finish))
 
 
 @review_app.callback()

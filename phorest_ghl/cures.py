@@ -11,7 +11,9 @@ from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError
 from phorest_ghl.db.keyed import KeyMismatch
 from phorest_ghl.db.pauses import Paused
 from phorest_ghl.db.run_lock import LocationBusy
+from phorest_ghl.db.sealing import UnusableSecretKey
 from phorest_ghl.explain.client import NotKnown
+from phorest_ghl.ghl.callback import CallbackFailed
 from phorest_ghl.http.budget_postgres import BudgetUnavailableError
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.phorest.branches import UnknownBranch, UnknownZone
@@ -56,6 +58,7 @@ _OURS: dict[type[Exception], Cure] = {
             SettingsError,
             DatabaseUrlError,
             KeyMismatch,
+            UnusableSecretKey,
             UnknownBranch,
             UnknownMonth,
             CalendarNotUsable,
@@ -66,6 +69,7 @@ _OURS: dict[type[Exception], Cure] = {
     ),
     **dict.fromkeys(
         (
+            CallbackFailed,
             NotConfirmed,
             NotImported,
             NotReady,
@@ -82,6 +86,9 @@ _OURS: dict[type[Exception], Cure] = {
     **dict.fromkeys((DatabaseUnreachable, BudgetUnavailableError, OperationalError), Cure.RETURN),
 }
 
+_DISK_FULL = "53100"
+"""PostgreSQL's SQLSTATE `disk_full`; the connection lives on, and starting the server again would not help."""
+
 MET = (ApiError, *_OURS)
 """The errors that a user can meet; any other one is a defect, and keeps its traceback."""
 
@@ -97,5 +104,9 @@ def sentence(error: Exception) -> str:
     """What a user reads: the error's own sentence, or one for PostgreSQL's, which brings its statement along."""
     if isinstance(error, OperationalError):
         reason = str(error.orig).strip().splitlines()[0] if error.orig else "no reason given"
+        if getattr(error.orig, "sqlstate", None) == _DISK_FULL:
+            return (
+                f"The disk of PostgreSQL is full ({reason}). Make room there, then repeat the command; nothing is lost."
+            )
         return f"PostgreSQL ended the connection ({reason}). Start it again, then repeat the command."
     return str(error)

@@ -223,16 +223,19 @@ class FirstLoad:
         ]
         return [*found, ("sales", lambda: [sales.run(importer.branches())])]
 
+    def _batch_id(self) -> str:
+        return new_batch_id(job_id=self._job_id)
+
     def _roads(self, *, writing: bool) -> Iterator[tuple[str, Road]]:
         """The runs, each made when its turn comes."""
         runtime, lag_s = self._runtime, self._lag_s
-        yield _FIRST, runtime.clients_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s, polls_after=False)
+        yield _FIRST, runtime.clients_sync(batch_id=self._batch_id(), writing=writing, lag_s=lag_s, polls_after=False)
         # Who of the staff is a client too has that client's contact by now.
-        yield "staff", runtime.staff_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s)
+        yield "staff", runtime.staff_sync(batch_id=self._batch_id(), writing=writing, lag_s=lag_s)
         yield (
             "appointments",
             runtime.appointments_sync(
-                batch_id=new_batch_id(), writing=writing, lag_s=lag_s, days=self.days, judging=writing
+                batch_id=self._batch_id(), writing=writing, lag_s=lag_s, days=self.days, judging=writing
             ),
         )
-        yield "check-ins", runtime.check_ins_sync(batch_id=new_batch_id(), writing=writing, lag_s=lag_s)
+        yield "check-ins", runtime.check_ins_sync(batch_id=self._batch_id(), writing=writing, lag_s=lag_s)

@@ -123,8 +123,28 @@ class Settings(BaseModel):
         where="GHL, Settings, Private Integrations",
         default=None,
     )
-    ghl_client_id: Text = _setting("GoHighLevel", "Client id of a marketplace app, instead of a token", default=None)
+    ghl_client_id: Text = _setting(
+        "GoHighLevel",
+        "Client id of a marketplace app, instead of a private token; then run `phorest-ghl auth`",
+        example="6578278e879ad2646715ba9c-lr1abcde",
+        where="GHL's marketplace, My Apps, the app's client keys",
+        default=None,
+    )
     ghl_client_secret: Secret = _setting("GoHighLevel", "Client secret of the marketplace app", default=None)
+    ghl_authorize_url: str = _setting(
+        "GoHighLevel",
+        "Page where a person installs the app",
+        example="https://marketplace.gohighlevel.com/v2/oauth/chooselocation",
+        where="marketplace.leadconnectorhq.com in place of marketplace.gohighlevel.com shows it without GHL's name",
+        default="https://marketplace.gohighlevel.com/v2/oauth/chooselocation",
+    )
+    ghl_callback_port: Annotated[int, Field(ge=1024, le=65_535)] = _setting(
+        "GoHighLevel",
+        "Port of this machine where `phorest-ghl auth` waits for the browser to come back; register "
+        "http://127.0.0.1:PORT/callback as a redirect URL of the app",
+        example="8765",
+        default=8765,
+    )
     ghl_api_version: Literal["2021", "v3"] = _setting(
         "GoHighLevel", "Generation of the API: 2021 (the dated versions) or v3", example="2021", default="2021"
     )
@@ -306,7 +326,12 @@ class Settings(BaseModel):
         "Keys all hashes of personal values. Made once by demo and init, never changed, kept with every backup",
         default=None,
     )
-    phorest_ghl_secret_key: Secret = _setting("Keys", "Encrypts tokens at rest. Made by demo and init", default=None)
+    phorest_ghl_secret_key: Secret = _setting(
+        "Keys",
+        "Encrypts tokens at rest. Made by demo and init, changed by `phorest-ghl auth rotate-key`; earlier keys, which only "
+        "decrypt, may follow after commas",
+        default=None,
+    )
     ghl_rate_limit: Annotated[int, Field(ge=1)] = _setting(
         "Pace", "Requests that GHL allows in a window (25 for developer test accounts)", example="100", default=100
     )
@@ -322,6 +347,12 @@ class Settings(BaseModel):
     ghl_budget_share: Share = _setting(
         "Pace", "Our part of GHL's limit; other integrations of the agency use the rest", example="0.8", default=0.8
     )
+    audit_budget_share: Share = _setting(
+        "Pace",
+        "Part of the day's requests that an audit may spend on reading single records again",
+        example="0.1",
+        default=0.1,
+    )
     phorest_requests_per_second: Annotated[int, Field(ge=1, le=10_000)] = _setting(
         "Pace", "Our requests a second to Phorest, which allows 100", example="50", default=50
     )
@@ -331,7 +362,7 @@ class Settings(BaseModel):
     def _business_url(cls, value: str | None) -> str | None:
         return None if value is None else business_url(value)
 
-    @field_validator("ghl_api_base_url")
+    @field_validator("ghl_api_base_url", "ghl_authorize_url")
     @classmethod
     def _plain_url(cls, value: str) -> str:
         return _url(value).rstrip("/")

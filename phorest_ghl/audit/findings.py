@@ -27,7 +27,8 @@ class Kind(StrEnum):
     LOOSER = "open though it has to be closed"
     WRONG_CONTACT = "event on another contact"
     TAG_MISSING = "tag of ours taken off in GHL"
-    TAG_LEFT_OVER = "tag in our namespaces that nobody should have"
+    TAG_LEFT_OVER = "tag of ours left over"
+    TAG_FOREIGN = "tag of somebody else's in our namespaces"
     NOTE_MISSING = "note of ours removed in GHL"
     FIELD_CHANGED = "custom field of ours changed in GHL"
 
@@ -71,8 +72,9 @@ MEANINGS: Mapping[Kind, Meaning] = {
     Kind.LOOSER: Meaning(act=Act.HEALED, advice="The audit closes the channel again. Ask who opened it in GHL."),
     Kind.WRONG_CONTACT: Meaning(act=Act.HEALED, advice="The audit moves it silently, while it is still to come."),
     Kind.TAG_MISSING: Meaning(act=Act.STANDS, advice="A person or a workflow took it off; it is not added again."),
-    Kind.TAG_LEFT_OVER: Meaning(
-        act=Act.HEALED, advice="A tag that we added is removed by the audit; one that somebody else added is theirs."
+    Kind.TAG_LEFT_OVER: Meaning(act=Act.HEALED, advice="The audit takes it off again."),
+    Kind.TAG_FOREIGN: Meaning(
+        act=Act.PERSON, advice="Whoever put it there may mean it; take it off in GHL, or name it otherwise."
     ),
     Kind.NOTE_MISSING: Meaning(act=Act.STANDS, advice="A person deleted it; it is not put back."),
     Kind.FIELD_CHANGED: Meaning(
@@ -168,7 +170,8 @@ def keep(
             "kind": one.kind,
             "phorest_id": one.phorest_id,
             "ghl_id": one.ghl_id,
-            "detail": {**one.detail, "act": one.act.value},
+            # What its kind says is not said again: a sync keeps some of them too, and knows nothing of who acts.
+            "detail": dict(one.detail) if one.act is act_of(one.kind, {}) else {**one.detail, "act": one.act.value},
         }
         for one in found
     ]

@@ -39,6 +39,13 @@ def init(env_file: Path, out: Out) -> Exit:
     return Exit.WELL
 
 
+def replace_line(env_file: Path, name: str, value: str) -> None:
+    """Change one setting in a file at once, and nothing else in it."""
+    lines = env_file.read_text(encoding="utf-8").splitlines()
+    changed = [f"{name}={value}" if line.startswith(f"{name}=") else line for line in lines]
+    _write_private(env_file, "\n".join(changed) + "\n")
+
+
 def _write_private(path: Path, content: str) -> None:
     """Replace a file at once, readable by its owner alone."""
     fresh = path.with_name(path.name + ".new")

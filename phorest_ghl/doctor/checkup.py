@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError
 from phorest_ghl.db.keyed import KeyMismatch
+from phorest_ghl.db.sealing import UnusableSecretKey
 from phorest_ghl.http.budget_postgres import BudgetUnavailableError
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.phorest.pages import MalformedPage
@@ -20,7 +21,7 @@ from phorest_ghl.settings import SettingsError
 AWAY = frozenset({Category.UNREACHABLE, Category.TRANSIENT, Category.RATE_LIMITED, Category.QUOTA_EXHAUSTED})
 """Categories of an error after which the remote side counts as not reached: nothing of ours is wrong."""
 
-_HERE = (SettingsError, DatabaseUrlError, KeyMismatch)
+_HERE = (SettingsError, DatabaseUrlError, KeyMismatch, UnusableSecretKey)
 _DATABASE_AWAY = (DatabaseUnreachable, BudgetUnavailableError)
 _ODD_ANSWER = (MalformedPage, ValidationError, KeyError)
 

@@ -7,10 +7,10 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from phorest_ghl.assembly import GHL_NAMES, PHOREST_NAMES, Runtime, Unpaced, rules
+from phorest_ghl.assembly import GHL_NAMES, PHOREST_NAMES, Runtime, Unpaced, ghl_names, rules, uses_app
 from phorest_ghl.db.migrate import NewerDatabase
 from phorest_ghl.doctor import ghl_side, here, phorest_side
-from phorest_ghl.doctor.checkup import Checkup, Finding, red
+from phorest_ghl.doctor.checkup import Checkup, Finding, State, red
 from phorest_ghl.ghl.fields import enabled
 from phorest_ghl.http.retry import RetryPolicy
 from phorest_ghl.settings import Settings
@@ -42,8 +42,14 @@ def _remote(checkup: Checkup, settings: Settings, parts: Runtime | Unpaced, runt
         checkup.skip(missing, *phorest_side.NAMES)
     else:
         phorest_side.examine(checkup, parts.phorest(), wanted=settings.branch_ids)
-    if missing := _missing(settings, GHL_NAMES):
+    if missing := _missing(settings, ghl_names(settings)):
         checkup.skip(missing, *ghl_side.NAMES)
+        return
+    if runtime is None and uses_app(settings):
+        checkup.skip("the app's tokens are in the database, which could not be opened", *ghl_side.NAMES)
+        return
+    if not _holds(checkup, settings, runtime):
+        checkup.skip("GHL needs a token first", *ghl_side.NAMES[1:])
         return
     known = here.location_mode(runtime.engine, str(settings.ghl_location_id)) if runtime else None
     ghl_side.examine(
@@ -54,6 +60,17 @@ def _remote(checkup: Checkup, settings: Settings, parts: Runtime | Unpaced, runt
         quiet=known is None or not known.confirmed,
         engine=runtime.engine if runtime else None,
     )
+
+
+def _holds(checkup: Checkup, settings: Settings, runtime: Runtime | None) -> bool:
+    """Say what GHL is called with and how long it holds; whether there is anything to call it with."""
+
+    def look() -> Finding:
+        if runtime is None or not uses_app(settings):
+            return ghl_side.private()
+        return ghl_side.of_app(runtime.token_store(), str(settings.ghl_location_id))
+
+    return checkup.look(ghl_side.CREDENTIALS, look).state is not State.RED
 
 
 def _local(checkup: Checkup, settings: Settings, runtime: Runtime | None) -> None:

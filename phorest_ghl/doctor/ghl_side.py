@@ -9,15 +9,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from sqlalchemy import Engine
 
+from phorest_ghl.db.oauth_tokens import TokenStore
 from phorest_ghl.doctor.checkup import AWAY, Checkup, Finding, State, green, red, yellow
 from phorest_ghl.doctor.clocks import skew
 from phorest_ghl.ghl.client import GhlReader
+from phorest_ghl.ghl.credentials import NotAuthorized
 from phorest_ghl.ghl.fields import GUARD_TAG, CustomFieldSpec
 from phorest_ghl.ghl.models import Location
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.sync.registry import Standing, standings
 
-TOKEN, DUPLICATES, ZONE, FIELDS, WORKFLOWS, CLOCK, WRITES = (
+CREDENTIALS, TOKEN, DUPLICATES, ZONE, FIELDS, WORKFLOWS, CLOCK, WRITES = (
+    "GHL credentials",
     "GHL token",
     "GHL duplicate settings",
     "GHL time zone",
@@ -34,6 +37,7 @@ _LOCATION, _CONTACTS, _FIELDS, _WORKFLOWS = (
 )
 _WRITE_SCOPES = ("contacts.write", "locations/customFields.write")
 NAMES = (
+    CREDENTIALS,
     TOKEN,
     *(f"GHL scope {scope}" for scope in (_LOCATION, _CONTACTS, _FIELDS, _WORKFLOWS)),
     WRITES,
@@ -71,13 +75,13 @@ def examine(
     quiet: bool,
     engine: Engine | None,
 ) -> None:
-    """Make all checks of GHL; where the token does not work, the others are listed as not made.
+    """Make all checks of GHL but that of the credentials; where the token does not work, the others are listed as not made.
 
     `zone` is the salon's; `fields` are those that its choices switch on; `quiet` is whether a run would still have to be
     confirmed (safety S1); without `engine` it cannot be told whose a custom field is.
     """
     if checkup.look(TOKEN, lambda: _token(client)).state is State.RED:
-        checkup.skip("GHL has to accept the token first", *NAMES[1:])
+        checkup.skip("GHL has to accept the token first", *NAMES[2:])
         return
     location: list[Location] = []
     _scope(checkup, _LOCATION, lambda: location.append(client.location()))
@@ -103,9 +107,40 @@ def examine(
         )
 
 
+def private() -> Finding:
+    """A private integration token holds until somebody rotates it (facts/ghl-api §2.1)."""
+    return green("a private integration token, which holds until it is rotated in GHL")
+
+
+def of_app(store: TokenStore, location_id: str) -> Finding:
+    """What an app's tokens are worth, and for how long. Raises UnusableSecretKey."""
+    held = store.read(location_id)
+    if held is None:
+        return red("a marketplace app, which has no token for this location", "Run `phorest-ghl auth`.")
+    owner = held if held.refresh is not None or held.company_id is None else store.read(held.company_id)
+    if owner is None or owner.refused_at is not None:
+        return red(
+            "a marketplace app, whose token GHL renews no more", "Run `phorest-ghl auth`, and install the app again."
+        )
+    until = f"{held.expires_at:%Y-%m-%d %H:%M} UTC" if held.left_s > 0 else "its next use"
+    by = "" if owner is held else f" from the agency's ({owner.holder})"
+    kept = f"{owner.refresh_expires_at:%Y-%m-%d}" if owner.refresh_expires_at else "an unknown day"
+    found = (
+        f"a marketplace app's token, which holds until {until} and is renewed{by} by itself, if not later than {kept}"
+    )
+    if owner.refresh_sent_at is not None:
+        return yellow(
+            f"{found}; the answer to its last renewal did not arrive",
+            f"If it cannot be renewed again, `phorest-ghl auth` is needed by {until}.",
+        )
+    return green(found)
+
+
 def _token(client: GhlReader) -> Finding:
     try:
         client.location()
+    except NotAuthorized:
+        raise
     except ApiError as error:
         if error.category is Category.SCOPE:
             return green("accepted")

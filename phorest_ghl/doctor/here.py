@@ -11,7 +11,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 from sqlalchemy import Engine, text
 
-from phorest_ghl.assembly import GHL_NAMES, PHOREST_NAMES, keyring
+from phorest_ghl.assembly import PHOREST_NAMES, ghl_names, keyring
 from phorest_ghl.db.migrate import current_revision
 from phorest_ghl.doctor.checkup import Checkup, Finding, green, red, yellow
 from phorest_ghl.http.budget_state import load_state
@@ -56,7 +56,7 @@ def settings(checkup: Checkup, env_file: Path, environ: Mapping[str, str] | None
         wrong = {problem.partition(" ")[0] for problem in problems}
         found = load_settings({name: value for name, value in written.items() if name not in wrong}, None)
     try:
-        found.require(*PHOREST_NAMES, *GHL_NAMES, HASH, SECRET)
+        found.require(*dict.fromkeys((*PHOREST_NAMES, *ghl_names(found), HASH, SECRET)))
     except SettingsError as error:
         told = {problem.partition(" ")[0] for problem in problems}
         problems += [line for line in str(error).splitlines() if line.partition(" ")[0] not in told]

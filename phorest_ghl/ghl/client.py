@@ -82,11 +82,20 @@ class GhlReader:
         answer = self._send("GET", "/workflows/", "workflows", params={"locationId": self.location_id})
         return answers.typed(_workflows, answer, "workflows")
 
-    def all_contacts(self) -> Iterator[list[Contact]]:
-        """Every contact of the location, a page at a time. Search lags behind writes by seconds (§7.1)."""
-        return self.search([])
+    def all_contacts(self, *, counted: Callable[[int], object] | None = None) -> Iterator[list[Contact]]:
+        """Every contact of the location, a page at a time. Search lags behind writes by seconds (§7.1).
 
-    def search(self, filters: list[dict[str, Any]], *, lane: Lane = Lane.CONTACTS) -> Iterator[list[Contact]]:
+        `counted` is told with each page how many GHL says there are.
+        """
+        return self.search([], counted=counted)
+
+    def search(
+        self,
+        filters: list[dict[str, Any]],
+        *,
+        lane: Lane = Lane.CONTACTS,
+        counted: Callable[[int], object] | None = None,
+    ) -> Iterator[list[Contact]]:
         """Pages of contacts that match all filters (`search-contacts-advanced`). Stale by seconds; never proof of absence."""
 
         def fetch(after: list[Any] | None) -> tuple[list[Contact], list[Any] | None]:
@@ -95,6 +104,8 @@ class GhlReader:
                 body["searchAfter"] = after
             answer = self._send("POST", "/contacts/search", "contacts", json=body, lane=lane, repeatable=True)
             found, listed = answers.contacts(answer)
+            if counted is not None and type(total := answer.json().get("total")) is int:
+                counted(total)
             return found, _next_page(answer, found) if listed == PAGE_LIMIT else None
 
         return iterate_cursor(fetch)

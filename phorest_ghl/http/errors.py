@@ -65,7 +65,7 @@ MEETS_EVERY_CALL = frozenset(
 
 _WHAT_TO_DO = {
     Category.AUTH: "check the credentials in the settings, and enter new ones if they were rotated",
-    Category.SCOPE: "give the token the missing scope, then run again",
+    Category.SCOPE: "give the token the missing scope (an app's: `phorest-ghl auth` again), then run again",
     Category.FORBIDDEN: "check that the credentials belong to this business or location",
     Category.WRONG_REGION: "set the base URL of the region that the business belongs to",
     Category.GONE: "look the record up there; it was deleted or merged, or its id is wrong",
@@ -95,6 +95,7 @@ class ApiError(Exception):
         vendor_message: the vendor's words, redacted; they may still hold a name, so they are for people, not for logs.
         body: the parsed JSON body or None; for code, never to be printed.
         reason: our own addition to the sentence.
+        advice: what to do, where that is not what the category says.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class ApiError(Exception):
         vendor_message: str = "",
         body: object = None,
         reason: str = "",
+        advice: str = "",
     ) -> None:
         super().__init__(category, operation, status)
         self.category = category
@@ -122,6 +124,7 @@ class ApiError(Exception):
         self.vendor_message = redact(vendor_message)
         self.body = body
         self.reason = redact(reason)
+        self.advice = advice
 
     def __str__(self) -> str:
         vendor = VENDORS.get(self.api, self.api)
@@ -137,7 +140,7 @@ class ApiError(Exception):
                 f"{self.operation}: {vendor} {answered} ({self.category.value.replace('_', ' ')})",
                 f", {detail}" if detail else "",
                 f" [{', '.join(ids)}]" if ids else "",
-                f"; {_WHAT_TO_DO[self.category]}.",
+                f"; {self.advice or _WHAT_TO_DO[self.category]}.",
             )
         )
 

@@ -9,10 +9,11 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self, TypeAlias
+from urllib.parse import urlencode
 
 import httpx
 import orjson
@@ -41,6 +42,9 @@ _log = structlog.get_logger(__name__)
 Primitive: TypeAlias = str | int | float | bool
 Params: TypeAlias = Mapping[str, Primitive | Sequence[Primitive] | None]
 """Query parameters; None leaves one out, a sequence repeats its name."""
+
+Renew: TypeAlias = Callable[[ApiError, Mapping[str, str]], bool]
+"""Told of a refusal and of the headers that were refused; whether others are to be had now."""
 
 _REPEATABLE = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _THREADS = 16
@@ -74,7 +78,9 @@ class ApiSession:
         budget: asked before each attempt, told of each answer.
         retry: bounds of the repeats.
         transport: what carries the requests, for tests.
-        on_auth_error: called at most once a call when the credentials are refused; True if they were renewed.
+        on_auth_error: called at most once a call when the credentials are refused, with the refusal and the headers that
+            `auth` had made for it; True if there are others now.
+        scope_of: the scope that an operation needs, None where it is not known; a refusal for want of it names it.
     """
 
     def __init__(
@@ -86,7 +92,8 @@ class ApiSession:
         budget: Budget,
         retry: RetryPolicy = RetryPolicy(),  # noqa: B008 - frozen
         transport: httpx.BaseTransport | None = None,
-        on_auth_error: Callable[[], bool] | None = None,
+        on_auth_error: Renew | None = None,
+        scope_of: Callable[[str], str | None] | None = None,
     ) -> None:
         # httpx logs whole URLs at INFO, and queries hold emails and phones.
         for wire in ("httpx", "httpcore"):
@@ -96,6 +103,7 @@ class ApiSession:
         self._budget = budget
         self._retry = retry
         self._on_auth_error = on_auth_error
+        self._scope_of = scope_of
         self._lock = threading.Lock()
         self._requests = 0
         self._http = httpx.Client(
@@ -133,6 +141,7 @@ class ApiSession:
         operation: str,
         params: Params | None = None,
         json: object | None = None,
+        form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         lane: Lane = Lane.REST,
         bulk: bool = False,
@@ -148,6 +157,7 @@ class ApiSession:
             operation: the route template, stands for the URL in logs and errors.
             params: the query.
             json: the body; None sends none.
+            form: the body as a form, in place of `json`.
             headers: headers of this call.
             lane: whose turn in the budget it takes.
             bulk: whether it stops when the day's quota runs low (safety S22).
@@ -167,7 +177,8 @@ class ApiSession:
             path=path,
             operation=operation,
             params=None if params is None else {name: value for name, value in params.items() if value is not None},
-            content=None if json is None else orjson.dumps(json),
+            content=urlencode(form).encode() if form is not None else None if json is None else orjson.dumps(json),
+            content_type="application/json" if form is None else "application/x-www-form-urlencoded",
             headers=headers or {},
             lane=lane,
             bulk=bulk,
@@ -182,13 +193,14 @@ class ApiSession:
         def attempt(number: int) -> Answer:
             if number > 1:
                 self._take_turn(call)
+            sent_with = self._auth()
             try:
-                return self._attempt(call, number)
+                return self._attempt(call, number, sent_with)
             except ApiError as failure:
-                if not credentials.renewed_after(failure):
+                if not credentials.renewed_after(failure, sent_with):
                     raise
             self._take_turn(call)
-            return self._attempt(call, number)
+            return self._attempt(call, number, self._auth())
 
         return self._retry.run(attempt)
 
@@ -202,10 +214,10 @@ class ApiSession:
         if call.still is not None and not call.still():
             raise NotSent(f"{call.operation} was not sent: what it was decided by is out of date.")
 
-    def _attempt(self, call: "_Call", number: int) -> Answer:
-        headers = {**call.headers, **self._auth()}
+    def _attempt(self, call: "_Call", number: int, credentials: Mapping[str, str]) -> Answer:
+        headers = {**call.headers, **credentials}
         if call.content is not None:
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = call.content_type
         with self._lock:
             self._requests += 1
         started, asked_at = time.perf_counter(), time.monotonic()
@@ -276,6 +288,7 @@ class ApiSession:
         if category is Category.RATE_LIMITED:
             wait = window_of(response.headers) if wait is None else wait
             self._budget.pause(self._retry.window_s if wait is None else wait)
+        scope = self._scope_of(call.operation) if self._scope_of and category is Category.SCOPE else None
         return ApiError(
             category,
             api=self._api,
@@ -286,6 +299,7 @@ class ApiSession:
             retry_after=wait,
             vendor_message=complaint.message,
             body=complaint.body,
+            reason=f"the token lacks the scope {scope}" if scope is not None else "",
         )
 
     def _log(
@@ -320,8 +334,9 @@ class _Call:
     path: str
     operation: str
     params: dict[str, Primitive | Sequence[Primitive]] | None
-    content: bytes | None
-    headers: Mapping[str, str]
+    content: bytes | None = field(repr=False)
+    content_type: str
+    headers: Mapping[str, str] = field(repr=False)
     lane: Lane
     bulk: bool
     repeatable: bool
@@ -343,12 +358,12 @@ def _read(content: bytes, content_type: str, reader: Callable[[bytes], object] |
 class _Credentials:
     """Renews refused credentials, once a call: a second refusal is not about their age (facts/ghl-api §2.4)."""
 
-    def __init__(self, renew: Callable[[], bool] | None) -> None:
+    def __init__(self, renew: Renew | None) -> None:
         self._renew = renew
 
-    def renewed_after(self, failure: ApiError) -> bool:
+    def renewed_after(self, failure: ApiError, refused: Mapping[str, str]) -> bool:
         """Whether the call is worth another attempt with new credentials."""
         if failure.category is not Category.AUTH or self._renew is None:
             return False
         renew, self._renew = self._renew, None
-        return renew()
+        return renew(failure, refused)

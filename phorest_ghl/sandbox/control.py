@@ -55,6 +55,7 @@ class Control:
             ("GET", "/workflows", lambda _, __: Reply(200, {"workflows": self.world.automations.workflows()})),
             ("POST", "/workflows", self._publish),
             ("POST", "/tokens", self._make_token),
+            ("DELETE", "/app", self._uninstall),
             ("GET", "/webhooks", lambda _, __: Reply(200, self.world.webhooks.describe())),
             ("POST", "/webhooks", self._configure_webhooks),
             ("GET", "/credentials", lambda _, __: Reply(200, asdict(self.world.credentials))),
@@ -204,6 +205,15 @@ class Control:
         row = {"scopes": list(wish.get("scopes", ())), "location": other if wish.get("location") == "other" else own}
         self.world.settings.put(f"pit {token}", row)
         return Reply(201, {"token": token, **row})
+
+    def _uninstall(self, request: Request, ids: Sequence[str]) -> Reply:
+        """A person takes the app out of the location: every code and token of it ends at once."""
+        del request, ids
+        tokens = self.world.ghl["tokens"]
+        gone = list(tokens.rows)
+        for key in gone:
+            tokens.remove(key)
+        return Reply(200, {"ended": len(gone)})
 
     def _rotate(self, request: Request, ids: Sequence[str]) -> Reply:
         """`{"grace_days": 7}` keeps the old private token alive for a while; without it the old secret ends at once."""

@@ -48,6 +48,7 @@ from phorest_ghl.sync.stops.gate import Gate
 from phorest_ghl.sync.summary import RunResult
 
 ENTITY = "client"
+JOB_ID_KEPT = 8
 
 
 class NotImported(Exception):
@@ -327,9 +328,13 @@ def _uncollected() -> Generator[None]:
             gc.enable()
 
 
-def new_batch_id(now: datetime | None = None) -> str:
-    """An id for a run: sortable by time, in UTC."""
-    return (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S.%f")
+def new_batch_id(now: datetime | None = None, job_id: str | None = None) -> str:
+    """An id for a run: sortable by time, in UTC. It ends with the beginning of the job's id, where the run is part of one.
+
+    So what a killed job has journalled is found without a table that says which jobs are going (`ended_early`).
+    """
+    moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S.%f")
+    return moment if job_id is None else f"{moment}-{job_id[:JOB_ID_KEPT]}"
 
 
 def _items(plan: Plan) -> list[str]:

@@ -3,7 +3,7 @@
 Belongs here: comparing. Does not: which contact is compared with (`planner`), what should be there (`projection`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from phorest_ghl.sync.filling import fillable
 from phorest_ghl.sync.held import Held
 from phorest_ghl.sync.journal import MappingRow
 from phorest_ghl.sync.mirror import MirrorContact
-from phorest_ghl.sync.plan import ABSENT, ADDRESS, BLOCKED, OPEN, PRESENT, Edited, FieldDiff, Review
+from phorest_ghl.sync.plan import ABSENT, ADDRESS, BLOCKED, OPEN, PRESENT, Edited, FieldDiff, Review, TagAstray
 from phorest_ghl.sync.projection import CLEARED, DesiredContact, Projector
 
 _ELSEWHERE = "another contact in GHL holds an address of this client, which has a contact already; merge the two in GHL"
@@ -34,6 +34,7 @@ class Compared:
     diffs: tuple[FieldDiff, ...]
     edited: tuple[Edited, ...] = ()
     reviews: tuple[Review, ...] = ()
+    astray: tuple[TagAstray, ...] = ()
 
 
 class Differences:
@@ -99,7 +100,7 @@ class Differences:
             *self._consent(desired, held, may_open=not self._fills_only(desired, mapping)),
             *self._tags(desired, held, mapping.acked),
         )
-        return desired, Compared(diffs, found.edited, found.reviews)
+        return desired, Compared(diffs, found.edited, found.reviews, tuple(self._astray(desired, held, mapping)))
 
     def former(
         self, desired: DesiredContact, mapping: MappingRow | None, held: MirrorContact | None
@@ -202,6 +203,19 @@ class Differences:
                 if self._may_take_off(tag) or fields.DELETED_TAG in desired.tags
             ),
         ]
+
+    def _astray(self, desired: DesiredContact, held: MirrorContact | None, mapping: MappingRow) -> Iterator[TagAstray]:
+        """Tags of ours that people took off, and tags of our namespaces that they put on (S16). Of facets that were read."""
+        if held is None:
+            return
+        ours = mapping.acked.get(Facet.TAGS.value, {}).keys()
+        removed = (desired.tags & ours) - held.tags
+        strange = {tag for tag in held.tags if tag.startswith(fields.TAG_PREFIXES)} - ours - desired.tags
+        if desired.keeps_tags:
+            strange.clear()
+        for tag in sorted(removed | strange):
+            if tag != fields.GUARD_TAG and (tag in removed or self._may_take_off(tag)):
+                yield TagAstray(phorest_id=desired.phorest_id, ghl_id=mapping.ghl_id, tag=tag, removed=tag in removed)
 
     def _may_take_off(self, tag: str) -> bool:
         facet = fields.tag_facet(tag)

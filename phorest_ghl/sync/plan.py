@@ -170,6 +170,16 @@ class Edited:
     field: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class TagAstray:
+    """A tag in our namespaces that people changed: one of ours that they `removed`, or one that they put there (S16)."""
+
+    phorest_id: str
+    ghl_id: str
+    tag: str
+    removed: bool
+
+
 @dataclass(frozen=True)
 class Plan:
     """The changes of one entity, and the outcomes of all records that have none.
@@ -178,8 +188,8 @@ class Plan:
     what the clients' flags do to the causes on record, written down before the first change is carried out; `decisions` are
     people's that the plan was made with. `first_write`: nothing was ever written to the location, so what it makes of the
     first write is read back (S18). `unread` are facets that are on and whose source was never read completely: nothing of
-    them is compared. `looked_at`: the only clients that were; None for all there are. `mornings`: the clients
-    of whom something waits for the morning, and until when (S5).
+    them is compared. `looked_at`: the only clients that were; None for all there are. `mornings`: the clients of whom
+    something waits for the morning, and until when (S5). `astray` are tags that people changed, which no run touches.
     """
 
     changes: tuple[PlannedChange, ...]
@@ -194,6 +204,7 @@ class Plan:
     unread: frozenset[Facet] = frozenset()
     looked_at: frozenset[str] | None = None
     mornings: Mapping[str, datetime] = field(default_factory=dict[str, datetime])
+    astray: tuple[TagAstray, ...] = ()
 
     @property
     def requests(self) -> int:

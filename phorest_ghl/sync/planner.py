@@ -27,6 +27,7 @@ from phorest_ghl.sync.plan import (
     Plan,
     PlannedChange,
     Review,
+    TagAstray,
 )
 from phorest_ghl.sync.projection import DesiredContact, Projector
 
@@ -42,6 +43,7 @@ class _Draft:
     settled: dict[str, Outcome] = field(default_factory=dict[str, Outcome])
     reviews: list[Review] = field(default_factory=list[Review])
     edited: list[Edited] = field(default_factory=list[Edited])
+    astray: list[TagAstray] = field(default_factory=list[TagAstray])
 
 
 class Planner:
@@ -89,6 +91,7 @@ class Planner:
             tuple(draft.reviews),
             tuple(draft.edited),
             total,
+            astray=tuple(draft.astray),
             to_guard=self._to_guard(draft.changes),
             first_write=not self._held.mappings
             and any(change.action in (Action.CREATE, Action.ADOPT) for change in draft.changes),
@@ -201,6 +204,7 @@ class Planner:
             return
         desired, found = self._differences.known(desired, mapping, held)
         draft.edited.extend(found.edited)
+        draft.astray.extend(found.astray)
         draft.reviews.extend(found.reviews)
         diffs = wanted = found.diffs
         if self._was_refused(desired):  # closing a channel is never held up by a refused name

@@ -124,7 +124,7 @@ def test_each_mistake_in_the_settings_is_one_red_line_and_hides_no_other_side(
 
 def test_every_wrong_setting_is_told_at_once(environ: dict[str, str]) -> None:
     wrong = {"GHL_PRIVATE_TOKEN": "", "PHOREST_BUSNESS_ID": "x", "PHOREST_CLIENT_ID": "me", "SALON_TIMEZONE": "Dublin"}
-    found = look({**environ, **wrong})
+    found = look({**environ, "GHL_CLIENT_ID": "", **wrong})
     assert all(name in found[here.SETTINGS].found for name in wrong)
     assert found[here.SETTINGS].found.startswith("4 to mend")
     assert found[ghl_side.TOKEN].found == "not checked: GHL_PRIVATE_TOKEN is not set, or not usable"

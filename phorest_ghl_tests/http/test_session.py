@@ -205,7 +205,7 @@ def test_refused_credentials_are_renewed_once_and_the_call_is_sent_again_with_th
     tokens = ["old", "new"]
     script = Script(no(401, {"message": "Invalid JWT"}), ok(status=201))
     http = session(
-        script, auth=lambda: {"Authorization": f"Bearer {tokens[0]}"}, on_auth_error=lambda: bool(tokens.pop(0))
+        script, auth=lambda: {"Authorization": f"Bearer {tokens[0]}"}, on_auth_error=lambda *_: bool(tokens.pop(0))
     )
     assert http.send(**POST).status == 201
     assert [request.headers["authorization"] for request in script.requests] == ["Bearer old", "Bearer new"]
@@ -214,7 +214,7 @@ def test_refused_credentials_are_renewed_once_and_the_call_is_sent_again_with_th
 def test_credentials_are_not_renewed_twice_nor_for_a_missing_scope() -> None:
     renewals: list[int] = []
 
-    def renew() -> bool:
+    def renew(*_: object) -> bool:
         renewals.append(1)
         return True
 
@@ -228,7 +228,7 @@ def test_credentials_are_not_renewed_twice_nor_for_a_missing_scope() -> None:
 def test_credentials_are_renewed_once_a_call_even_if_other_faults_come_between() -> None:
     renewals: list[int] = []
 
-    def renew() -> bool:
+    def renew(*_: object) -> bool:
         renewals.append(1)
         return True
 
@@ -248,7 +248,7 @@ def test_the_librarys_own_words_are_not_carried_along() -> None:
 
 def test_credentials_that_cannot_be_renewed_are_reported() -> None:
     script = Script(no(401, "Bad credentials"))
-    assert _failure(session(script, on_auth_error=lambda: False), **GET).category is Category.AUTH
+    assert _failure(session(script, on_auth_error=lambda *_: False), **GET).category is Category.AUTH
     assert len(script.requests) == 1
 
 

@@ -13,6 +13,7 @@ from multiprocessing.process import BaseProcess
 
 import structlog
 
+from benchmarks import fuse
 from phorest_ghl.assembly import open_runtime
 from phorest_ghl.first_load import FirstLoad, NamedMonths
 from phorest_ghl.phorest.importer import Importer
@@ -29,8 +30,10 @@ _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload([__name__])
 
 
-def live(environ: dict[str, str], jobs: tuple[str, ...]) -> None:
-    """What the process does: the jobs, with the product's own parts."""
+def live(environ: dict[str, str], jobs: tuple[str, ...], order: fuse.Order | None = None) -> None:  # noqa: C901 - a list
+    """What the process does: the jobs, with the product's own parts; where `order` says so it dies by itself."""
+    if order is not None:
+        fuse.light(order.spark, order.crossed)
     structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
     with open_runtime(load_settings(environ, None), retry=RETRY) as runtime:
         keyring = runtime.keyring()
@@ -41,6 +44,12 @@ def live(environ: dict[str, str], jobs: tuple[str, ...]) -> None:
             sync.confirm_workflows("a test")
             prepared = sync.prepare()
             sync.apply(sync.plan(prepared), prepared, started_at=datetime.now(UTC))
+        if "diary" in jobs:
+            Importer(runtime.engine, runtime.phorest(), keyring, batch_id=new_batch_id()).appointments()
+        if "staff" in jobs:
+            staff = runtime.staff_sync(batch_id=new_batch_id(), writing=True, lag_s=LAG_S)
+            team = staff.prepare()
+            staff.apply(staff.plan(team), team, started_at=datetime.now(UTC))
         if "appointments" in jobs:
             events = runtime.appointments_sync(batch_id=new_batch_id(), writing=True, lag_s=LAG_S)
             known = events.prepare()
@@ -49,8 +58,9 @@ def live(environ: dict[str, str], jobs: tuple[str, ...]) -> None:
             notes = runtime.check_ins_sync(batch_id=new_batch_id(), writing=True, lag_s=LAG_S)
             ready = notes.prepare()
             notes.apply(notes.plan(ready), ready, started_at=datetime.now(UTC))
-        if "first load" in jobs:
-            load = FirstLoad(runtime, NamedMonths.parse("2025-02"), lag_s=LAG_S, pace=SWIFT)
+        if "first load" in jobs or "short load" in jobs:
+            first = "2025-02" if "first load" in jobs else "2026-03"
+            load = FirstLoad(runtime, NamedMonths.parse(first), lag_s=LAG_S, pace=SWIFT)
             load.bring()
             load.carry_out()
         if "guard" in jobs:
@@ -63,9 +73,9 @@ def live(environ: dict[str, str], jobs: tuple[str, ...]) -> None:
 
 
 @contextlib.contextmanager
-def victim(environ: dict[str, str], *jobs: str) -> Generator[BaseProcess]:
+def victim(environ: dict[str, str], *jobs: str, order: fuse.Order | None = None) -> Generator[BaseProcess]:
     """A process that lives for the block, and not a moment longer."""
-    process = _forks.Process(target=live, args=(environ, jobs), daemon=True)
+    process = _forks.Process(target=live, args=(environ, jobs, order), daemon=True)
     process.start()
     try:
         yield process

@@ -194,9 +194,19 @@ ghl_oauth_tokens = Table(
     json("scopes", null=False, default="[]"),
     moment("created_at"),
     moment("updated_at"),
+    text("user_type", default="Location"),
+    text("company_id", null=True),
+    text("client_id", null=True),
+    Column("refresh_expires_at", Instant, nullable=True),
+    Column("refresh_sent_at", Instant, nullable=True),
+    Column("refused_at", Instant, nullable=True),
     Index("uq_ghl_oauth_tokens_location", "location_id", unique=True),
 )
-"""Tokens encrypted under PHOREST_GHL_SECRET_KEY."""
+"""Tokens sealed under PHOREST_GHL_SECRET_KEY, a row for each holder: a location, or an agency under its company id.
+
+`refresh_sent_at` is set before a refresh token is spent and emptied with the pair that came back; `refused_at` says that the
+vendor does not take the refresh token any more.
+"""
 
 key_fingerprints = Table(
     "key_fingerprints",

@@ -30,7 +30,7 @@ def events(
     """
     started = datetime.now(UTC)
     with failures_as_sentences():
-        sync = salon.appointments_sync(batch_id=new_batch_id(started), writing=not config.dry_run)
+        sync = salon.appointments_sync(batch_id=new_batch_id(started, context.run.run_id), writing=not config.dry_run)
         prepared = sync.prepare()
         plan = sync.plan(prepared)
         context.log.info("appointments: plan %s, %d requests", plan.counts(), plan.requests)

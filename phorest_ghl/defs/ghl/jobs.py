@@ -43,7 +43,7 @@ def sync_one_client(context: dg.OpExecutionContext, config: ClientConfig, salon:
                 f"Phorest has no client {config.client_id}, or none that can be kept; work_items says which.",
                 allow_retries=False,
             )
-        sync = salon.clients_sync(batch_id=new_batch_id(started), writing=not config.dry_run)
+        sync = salon.clients_sync(batch_id=new_batch_id(started, context.run.run_id), writing=not config.dry_run)
         prepared = sync.prepare()
         plan = sync.plan(prepared, of=[config.client_id])
         if config.dry_run:

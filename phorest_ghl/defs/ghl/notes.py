@@ -24,7 +24,7 @@ def check_in_notes(
     """One row per note that GHL holds for a checked-in or paid appointment of the last days, once its start has passed."""
     started = datetime.now(UTC)
     with failures_as_sentences():
-        sync = salon.check_ins_sync(batch_id=new_batch_id(started), writing=not config.dry_run)
+        sync = salon.check_ins_sync(batch_id=new_batch_id(started, context.run.run_id), writing=not config.dry_run)
         prepared = sync.prepare()
         plan = sync.plan(prepared)
         if config.limit is not None:

@@ -68,7 +68,9 @@ def materialize(
     started = datetime.now(UTC)
     daily = salon.settings.ghl_daily_limit
     with failures_as_sentences():
-        sync = salon.clients_sync(batch_id=new_batch_id(started), writing=not config.dry_run, part=part)
+        sync = salon.clients_sync(
+            batch_id=new_batch_id(started, context.run.run_id), writing=not config.dry_run, part=part
+        )
         prepared = sync.prepare()
         plan = sync.plan(prepared)
         if config.limit is not None:

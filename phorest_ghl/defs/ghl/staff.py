@@ -22,7 +22,7 @@ def staff_contacts(
     """One row per contact of a human of the staff, closed on every channel; a client among them has the tags alone."""
     started = datetime.now(UTC)
     with failures_as_sentences():
-        sync = salon.staff_sync(batch_id=new_batch_id(started), writing=not config.dry_run)
+        sync = salon.staff_sync(batch_id=new_batch_id(started, context.run.run_id), writing=not config.dry_run)
         prepared = sync.prepare()
         plan = sync.plan(prepared)
         if config.limit is not None:

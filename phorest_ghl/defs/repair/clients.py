@@ -36,7 +36,7 @@ def repair_clients(context: dg.OpExecutionContext, config: RepairConfig, salon: 
     """Read these clients from Phorest as they are now, and bring each onto its contact."""
     started = datetime.now(UTC)
     with failures_as_sentences():
-        repair = salon.client_repair(batch_id=new_batch_id(started), writing=True)
+        repair = salon.client_repair(batch_id=new_batch_id(started, context.run.run_id), writing=True)
         wanted = config.client_ids or [one.phorest_id for one in repair.due()]
         if not wanted:
             context.log.info("nobody waits for another try")

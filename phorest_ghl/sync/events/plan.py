@@ -89,11 +89,21 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class EventEdited:
+    """Fields of an event that a person changed in GHL and that Phorest did not change since: left alone (safety S16)."""
+
+    phorest_id: str
+    ghl_id: str
+    fields: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class EventPlan:
     """The changes, and the outcomes of all appointments that have none.
 
     `unremembered` are appointments outside the window that Phorest changed in nothing that an event shows.
-    `waiting` are appointments whose client may get a contact, each with that client, the soonest first.
+    `waiting` are appointments whose client may get a contact, each with that client, the soonest first. `edited` are
+    events that people changed in what is theirs to change.
     """
 
     changes: tuple[EventChange, ...]
@@ -103,6 +113,7 @@ class EventPlan:
     """Creates whose start is still to come: GHL sends no reminder that hangs on the creation of these (safety S2)."""
     unremembered: Mapping[str, str] | None = None
     waiting: Mapping[str, str] = field(default_factory=dict[str, str])
+    edited: tuple[EventEdited, ...] = ()
 
     @property
     def total(self) -> int:

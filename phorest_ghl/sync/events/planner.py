@@ -19,6 +19,7 @@ from phorest_ghl.sync.events.plan import (
     EventAction,
     EventChange,
     EventDiff,
+    EventEdited,
     EventPlan,
     Finding,
 )
@@ -68,6 +69,7 @@ class EventPlanner:
         self._clients = clients
         self._keyring = keyring
         self._now = projector.now
+        self._edited: list[EventEdited] = []
 
     def plan(self, rows: Iterable[AppointmentRow]) -> EventPlan:
         """One outcome or change for each row that is in the window or has an event."""
@@ -92,7 +94,9 @@ class EventPlanner:
         future = sum(c.action is EventAction.CREATE and c.desired.starts_at > self._now for c in announced)
         waiting.sort(key=lambda row: (row.starts_at <= self._now, row.starts_at))
         ends = {row.phorest_id: end_of_chain(self._clients, row.client_id or "") for row in waiting}
-        return EventPlan(tuple(announced), settled, tuple(findings), future, unremembered, ends)
+        return EventPlan(
+            tuple(announced), settled, tuple(findings), future, unremembered, ends, edited=tuple(self._edited)
+        )
 
     def _one(self, row: AppointmentRow) -> EventChange | Outcome:
         mapping = self._held.mappings.get(row.phorest_id)
@@ -212,6 +216,7 @@ class EventPlanner:
         acked = mapping.acked.get(FACET, {})
         held = event.values if event is not None else dict.fromkeys(FIELDS, "")
         found: list[EventDiff] = []
+        edited: list[str] = []
         wanted = desired.values
         for name in FIELDS:
             value, before = wanted[name], held[name]
@@ -221,8 +226,11 @@ class EventPlanner:
                 continue  # past events stay where they are (S3)
             acknowledged = acked.get(name) == value_hash(self._keyring, name, value)
             if name not in RESTORED and acknowledged and event is not None:
+                edited.append(name)
                 continue  # a person's edit, or GHL's: it stands until Phorest's value changes (S16)
             found.append(EventDiff(name, before or None, value, Rule.RESTORE if name in RESTORED else Rule.PHOREST))
+        if edited:
+            self._edited.append(EventEdited(desired.phorest_id, mapping.ghl_id, tuple(edited)))
         if any(diff.name == CALENDAR for diff in found) and all(diff.name != USER for diff in found):
             # Whoever is assigned has to be in the new calendar's team.
             found.append(EventDiff(USER, held[USER] or None, desired.user_id, Rule.PHOREST))
