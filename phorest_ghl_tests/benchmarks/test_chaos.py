@@ -67,6 +67,7 @@ def test_a_fuse_kills_the_process_at_the_named_crossing_of_the_named_boundary(tm
 
 
 @pytest.mark.crash
+@pytest.mark.timeout(600)
 def test_a_first_load_that_is_killed_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chaos.drt_peer, "executable", lambda: None)
     said: list[str] = []
