@@ -6,7 +6,8 @@ timeouts before and after commit, resets, answers cut off, contacts and events c
 shift. It is started again and killed again; then the weather clears and the same commands run to their end. The sandbox's
 truth says what is missing, what is there twice, what is wrong and who was told what; the next plan has to be empty.
 
-The ratio is the share of rounds that hold, and its bar is 1. `--only-round` repeats one round of a seed.
+The ratio is the share of rounds that hold, and its bar is 1. `--only-round` repeats one round of a seed. Beside it stands
+drt's REST sync with its ledger, killed too, where the extra `peers` is installed.
 """
 
 import os
@@ -23,7 +24,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from benchmarks import fuse
+from benchmarks import drt_peer, fuse
 from benchmarks.chaos_truth import Verdict, judged
 from benchmarks.desk import desk
 from benchmarks.fuse import Order, Spark
@@ -44,6 +45,7 @@ _RATE_WINDOW_S, _LAG_S = 0.2, 0.1
 _MOST_RUNS = 4
 """Runs after the weather has cleared: what waits for another entity, or for search, comes with the second."""
 _TOO_LONG_S = 300
+_PEER_KILLS = 5
 LOAD = (("backfill", "--from", _FIRST_MONTH, "--workflows-paused", "--json"),)
 DAY = tuple(("sync", entity, "--json") for entity in ("clients", "staff", "appointments", "check-ins", "loyalty"))
 _CROSSINGS = {"first load": 1_300, "live day": 500, "repair": 250}
@@ -121,8 +123,12 @@ def run(options: Options, say: Say) -> Report:
             outcome = one_round(lab, Plan.of(seed, number), options.clients or _CLIENTS)
             outcomes.append(outcome)
             say(_line(seed, outcome))
+        drt = None if options.only_round else drt_peer.executable()
+        peer = {} if drt is None else {"drt": drt_peer.killed(lab, drt, seed=seed, kills=min(rounds, _PEER_KILLS))}
+    if not peer and not options.only_round:
+        say(f"chaos: {drt_peer.MISSING}")
     held = sum(outcome.holds for outcome in outcomes)
-    figures = {name: _figures(group) for name, group in _by_scenario(outcomes).items()}
+    figures = {name: _figures(group) for name, group in _by_scenario(outcomes).items()} | peer
     ratio = rounded_down(held / len(outcomes))
     return Report(name="chaos", figures=figures, ratio=ratio, bar=1.0, holds=held == len(outcomes))
 
