@@ -18,6 +18,7 @@ from phorest_ghl.sync.lookup import carries_our_id, read_contact
 from phorest_ghl.sync.mirror import SeenBy
 from phorest_ghl.sync.outcomes import Outcome, Rejected
 from phorest_ghl.sync.projection import DesiredContact
+from phorest_ghl.sync.refusals import holder_of, told
 
 _READ_AT_ONCE = 20
 """Writes of a run whose consent is read back when the answer leaves it out (safety S6)."""
@@ -121,9 +122,10 @@ class ContactSender:
 
     def rejected(self, desired: DesiredContact, error: ApiError) -> Outcome:
         """GHL refused the content: the record waits until it changes."""
-        reason = f"GHL refused the content ({error.status}, {error.category.value})"
-        self.keeper.refused(desired, REJECTED, reason)
-        return Rejected(reason)
+        holder = holder_of(error)
+        read = told(error, ours=holder is not None and self.keeper.speaks_for(holder) is not None)
+        self.keeper.refused(desired, REJECTED, read.detail)
+        return Rejected(read.reason, read.detail)
 
     def holders(self, desired: DesiredContact) -> list[Contact]:
         """The contacts that hold its addresses now, by GHL's own look-up, read by id: where it merged one, the survivor."""

@@ -17,7 +17,6 @@ from phorest_ghl.db.transactions import under_lock
 from phorest_ghl.ghl.client import GhlClient
 from phorest_ghl.ghl.fields import EMAIL, PHONE
 from phorest_ghl.ghl.models import Contact, ContactWrite, utc_now
-from phorest_ghl.http.answer import member
 from phorest_ghl.http.errors import ApiError, Category
 from phorest_ghl.sync import consent, mirror
 from phorest_ghl.sync.contact_bodies import create_body
@@ -31,6 +30,7 @@ from phorest_ghl.sync.mirror import SeenBy
 from phorest_ghl.sync.outcomes import Applied, Outcome, Rejected, Skipped, Unchanged
 from phorest_ghl.sync.plan import ADDRESS_TAKEN, Action, PlannedChange
 from phorest_ghl.sync.projection import DesiredContact
+from phorest_ghl.sync.refusals import holder_of
 from phorest_ghl.sync.tags import Answers, TagChange, send_tags
 
 _log = structlog.get_logger(__name__)
@@ -153,7 +153,7 @@ class ContactWriter:
     def _refused_as_duplicate(self, change: PlannedChange, error: ApiError, unsure: datetime | None) -> Outcome:
         """GHL holds the address: on the contact that we made and did not hear of, or on somebody else's (S14, S15)."""
         desired = change.desired
-        ghl_id = _duplicate_of(error)
+        ghl_id = holder_of(error)
         found = read_contact(self._client, ghl_id) if ghl_id else None
         if found is not None and self._sender.is_ours(found, desired):
             return self._proved(change, found, "confirmed by refusal")
@@ -215,9 +215,3 @@ class ContactWriter:
 
     def _refuses_second(self, desired: DesiredContact) -> bool:
         return bool(self._keeper.location.refuses_duplicates_by & set(desired.identity))
-
-
-def _duplicate_of(error: ApiError) -> str | None:
-    """The id of the contact that a refused create names (facts/ghl-api §6)."""
-    found = member(member(error.body, "meta"), "contactId")
-    return found if isinstance(found, str) else None

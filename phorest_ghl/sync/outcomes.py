@@ -44,9 +44,13 @@ class Deferred:
 
 @dataclass(frozen=True)
 class Rejected:
-    """GHL, or a rule of ours, refused the content; a person or a change of the record is needed."""
+    """GHL, or a rule of ours, refused the content; a person or a change of the record is needed.
+
+    `detail` is of this record alone, such as the vendor's words; never a personal value.
+    """
 
     reason: str
+    detail: str | None = None
     kind = "rejected"
 
 

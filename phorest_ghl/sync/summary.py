@@ -222,7 +222,7 @@ class Run:
                     "action": change.action.value if change else "skip",
                     "status": status,
                     "error_code": None if outcome.kind == "applied" else outcome.kind,
-                    "error_message": outcome.reason,
+                    "error_message": getattr(outcome, "detail", None) or outcome.reason,
                     "target_data": orjson.dumps({"fields": fields}).decode(),
                 }
             )

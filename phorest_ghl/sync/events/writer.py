@@ -35,6 +35,7 @@ from phorest_ghl.sync.events.projection import (
 )
 from phorest_ghl.sync.journal import Intent
 from phorest_ghl.sync.outcomes import Applied, Deferred, Failed, Outcome, Rejected, Skipped, Unchanged
+from phorest_ghl.sync.refusals import told
 
 _log = structlog.get_logger(__name__)
 
@@ -279,9 +280,9 @@ class EventWriter:
         return Applied()
 
     def _rejected(self, desired: DesiredEvent, error: ApiError) -> Outcome:
-        reason = f"GHL refused it with {error.status}; not sent again until it changes"
-        self._keeper.waits(desired, REJECTED, reason)
-        return Rejected(reason)
+        read = told(error)
+        self._keeper.waits(desired, REJECTED, f"{read.detail}; not sent again until it changes")
+        return Rejected(read.reason, read.detail)
 
 
 def _whole(change: EventChange) -> EventWrite:

@@ -26,6 +26,7 @@ from phorest_ghl.sync.notes.planning import NoteAction, NoteChange
 from phorest_ghl.sync.notes.visits import body, content_hash, mark
 from phorest_ghl.sync.outcomes import Applied, Outcome, Rejected, Skipped, Unchanged
 from phorest_ghl.sync.plan import GONE
+from phorest_ghl.sync.refusals import told
 
 _log = structlog.get_logger(__name__)
 
@@ -133,9 +134,9 @@ class NoteWriter:
             raise error
         self._settle(change, "unknown", error.category.value)
         if error.category is Category.INVALID:
-            reason = f"GHL refused the content ({error.status}, {error.category.value})"
-            self._wait(change, REJECTED, reason)
-            return Rejected(reason)
+            read = told(error)
+            self._wait(change, REJECTED, read.detail)
+            return Rejected(read.reason, read.detail)
         self._wait(change, UNKNOWN, "the answer to a create was lost or odd; the next run looks the note up")
         raise error
 

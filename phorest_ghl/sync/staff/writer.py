@@ -26,6 +26,7 @@ from phorest_ghl.sync.lookup import SEARCH_LAG_S, read_contact
 from phorest_ghl.sync.mirror import LocationState, SeenBy
 from phorest_ghl.sync.outcomes import Applied, Outcome, Rejected, Skipped, Unchanged
 from phorest_ghl.sync.plan import GONE
+from phorest_ghl.sync.refusals import told
 from phorest_ghl.sync.staff.keeper import StaffKeeper
 from phorest_ghl.sync.staff.plan import StaffAction, StaffChange
 from phorest_ghl.sync.staff.planner import TAKEN
@@ -291,9 +292,9 @@ class StaffWriter:
         return read, "read"
 
     def _rejected(self, change: StaffChange, error: ApiError) -> Outcome:
-        reason = f"GHL refused the content ({error.status}, {error.category.value})"
-        self._keeper.waits(change, REJECTED, reason)
-        return Rejected(reason)
+        read = told(error)
+        self._keeper.waits(change, REJECTED, read.detail)
+        return Rejected(read.reason, read.detail)
 
 
 def _shut(contact: Contact) -> bool:

@@ -57,7 +57,9 @@ class Gate:
         where = place.load(connection, ledger.location_id, ledger.entity_type)
         found = [
             one.sentence
-            for one in place.misplaced(where, ledger.entity_type, unknown=_unknown(plan), bounds=self.bounds)
+            for one in place.misplaced(
+                where, ledger.entity_type, unknown=_unknown(connection, ledger, plan), bounds=self.bounds
+            )
             if not record.allowed(connection, ledger, one.guard, one.figure)
         ]
         base = _base(connection, ledger)
@@ -69,7 +71,9 @@ class Gate:
 
     def _misplaced(self, connection: Connection, ledger: Ledger, plan: P, *, whole: bool) -> list[str]:
         where = place.load(connection, ledger.location_id, ledger.entity_type)
-        found = place.misplaced(where, ledger.entity_type, unknown=_unknown(plan), bounds=self.bounds)
+        found = place.misplaced(
+            where, ledger.entity_type, unknown=_unknown(connection, ledger, plan), bounds=self.bounds
+        )
         barred = [one for one in found if not record.allowed(connection, ledger, one.guard, one.figure)]
         for one in barred:
             record.stop(connection, ledger, one.guard, figure=one.figure, bound=one.bound, sentence=one.sentence)
@@ -130,8 +134,26 @@ def _guards(plan: Plan | EventPlan | StaffPlan | NotePlan) -> tuple[SizeGuard, .
     return size.STAFF if isinstance(plan, StaffPlan) else ()
 
 
-def _unknown(plan: Plan | EventPlan | StaffPlan | NotePlan) -> int:
-    return sum(change.action is Action.REMAP for change in plan.changes) if isinstance(plan, Plan) else 0
+def _unknown(connection: Connection, ledger: Ledger, plan: Plan | EventPlan | StaffPlan | NotePlan) -> int:
+    """Contacts that carry ids of clients of whom nothing is on record here: no mapping, and no create that was ever journalled.
+
+    One whose create had no answer is taken up in the same way, and is no stranger: the journal knows it.
+    """
+    if not isinstance(plan, Plan):
+        return 0
+    found = [change.desired.member_ids for change in plan.changes if change.action is Action.REMAP]
+    if not found:
+        return 0
+    known = set(
+        connection.execute(
+            text("""select phorest_id from sync_intents
+                    where location_id = :id and entity_type = :client and phorest_id = any(:ids)
+                    union select phorest_id from entity_mappings
+                    where location_id = :id and entity_type = :client and phorest_id = any(:ids)"""),
+            {"id": ledger.location_id, "client": CLIENT, "ids": [key for ids in found for key in ids]},
+        ).scalars()
+    )
+    return sum(known.isdisjoint(ids) for ids in found)
 
 
 def _base(connection: Connection, ledger: Ledger) -> int:

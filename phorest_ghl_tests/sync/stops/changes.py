@@ -12,7 +12,9 @@ from phorest_ghl.sync.staff.plan import StaffAction, StaffChange
 def contact(number: int, action: Action, *diffs: FieldDiff) -> PlannedChange:
     key = f"C{number}"
     member = SimpleNamespace(phorest_id=key, live=True)
-    desired = cast("Any", SimpleNamespace(phorest_id=key, household=SimpleNamespace(members=[member])))
+    desired = cast(
+        "Any", SimpleNamespace(phorest_id=key, member_ids=(key,), household=SimpleNamespace(members=[member]))
+    )
     return PlannedChange(action, desired, f"G{number}", diffs, "a test")
 
 

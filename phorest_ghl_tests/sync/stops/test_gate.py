@@ -7,12 +7,12 @@ import sqlalchemy as sa
 
 from phorest_ghl.sync.journal import Ledger
 from phorest_ghl.sync.outcomes import Deferred
-from phorest_ghl.sync.plan import Plan
+from phorest_ghl.sync.plan import Action, Plan
 from phorest_ghl.sync.stops.gate import ApplyStopped, Gate, held_by
 from phorest_ghl.sync.stops.record import NothingToAllow, allow, open_stops
 from phorest_ghl.sync.stops.size import CONTACTS, EVENTS, Bound
 from phorest_ghl_tests.support.databases import Database
-from phorest_ghl_tests.sync.stops.changes import TRIPPING, plan_of
+from phorest_ghl_tests.sync.stops.changes import TRIPPING, contact, plan_of
 
 LOCATION = "L1"
 GATE = Gate({guard.name: Bound(2, 0) for guard in (*CONTACTS, *EVENTS)})
@@ -127,3 +127,16 @@ def test_a_restored_copy_of_the_database_writes_nothing_until_a_person_says_so(e
     let_pass(engine, "database", 1)
     for batch in ("run 3", "run 4"):
         assert len(GATE.admitted(engine, ledger(batch), plan_of("closings", 1)).changes) == 1
+
+
+def test_contacts_of_lost_answers_are_known_by_the_journal_and_strangers_stop_the_run(engine: sa.Engine) -> None:
+    carrying = Plan(tuple(contact(n, Action.REMAP) for n in range(11)), {}, total=11)
+    with engine.begin() as connection:
+        ledger("run 0").plan_intent(connection, "C0", target_kind="contact", address_keys=(), request_hash="r")
+    assert Gate().admitted(engine, ledger("run 1"), carrying) == carrying, "ten of them, and one whose answer was lost"
+    with engine.begin() as connection:
+        connection.exec_driver_sql("truncate sync_intents")
+    with pytest.raises(ApplyStopped, match="11 contacts of location L1 carry the id of a client of Phorest"):
+        Gate().admitted(engine, ledger("run 2"), carrying)
+    let_pass(engine, "unknown-contacts", 11)
+    assert Gate().admitted(engine, ledger("run 3"), carrying) == carrying
