@@ -24,6 +24,9 @@ def audited(context: dg.AssetCheckExecutionContext, salon: dg.ResourceParam[Runt
     context.log.info("audit: %d findings, %d healed, %d left", len(done.found), done.healed, len(done.left))
     if done.not_mended is not None:
         context.log.warning("nothing was mended: %s", done.not_mended)
+    for entity, mended in done.mended.items():
+        if mended.error is not None:
+            context.log.warning("mending %s ended early: %s", entity, mended.error)
     found = {entity.entity_type: entity for entity in done.entities}
     for invariant in INVARIANTS:
         yield result(invariant, found[invariant.entity])
