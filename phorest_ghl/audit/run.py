@@ -307,7 +307,8 @@ class Audit:
             if self._plans.check_ins is not None:
                 then = self._plans.check_ins[1]
                 self._plans.check_ins = (self._roads.check_ins.plan(then), then)
-        return self._found()
+        # What could not be looked at again is not known to be mended.
+        return [*self._found(), *(one for one in found if one.entity_type in self._why)]
 
     def _entities(self, left: Sequence[Finding]) -> tuple[EntityAudit, ...]:
         seen = self._reader.seen

@@ -36,6 +36,9 @@ TABLE = {
 }
 """What becomes of each kind (safety S16): a person's block and foreign objects are none, our own lost write is a drift."""
 
+PAGES, WINDOWS, NOTED = 1, 3, 1
+"""What an audit of this salon may ask for besides ten requests: contacts by 500, a calendar by 90 days, contacts with notes."""
+
 
 @pytest.fixture
 def synced(database: "Database") -> Generator[Diary]:
@@ -79,8 +82,10 @@ def test_each_corruption_is_found_mended_or_left_as_the_table_says(synced: Diary
     rig.apply()
     notes(diary)
     diary.pass_time(seconds=30)
+    rig.forget_requests()
     clean = audit(diary)
     assert kinds(clean) == {}, clean.found
+    assert sent(diary) <= PAGES + WINDOWS + NOTED + 10
     contacts = [rig.contact_of(client["clientId"]) for client in people]
     id_field = next(key for key, value in contacts[0]["customFields"].items() if value == people[0]["clientId"])
     events = [diary.event_of(visit)["id"] for visit in visits]
@@ -160,6 +165,12 @@ def test_what_could_not_be_looked_at_is_no_match(synced: Diary) -> None:
     assert found.needs_a_person
     rows = rig.rows("select entity_type, match, status from sync_audit_logs where entity_type = 'client'")
     assert rows == [{"entity_type": "client", "match": None, "status": "not checked"}]
+
+
+def sent(diary: Diary) -> int:
+    """Requests to GHL since they were last forgotten."""
+    rows = diary.sandbox.control("GET", "/requests")["requests"]
+    return sum(row["count"] for row in rows if row["api"] == "ghl")
 
 
 def ours(tags: list[str]) -> list[str]:

@@ -135,6 +135,7 @@ def test_the_cron_table_is_this(definitions: dg.Definitions) -> None:
         ("loyalty", "45 */12 * * *"),
         ("products", "15 5 * * *"),
         ("staff", "30 6 * * *"),
+        ("audit", "0 1 * * *"),
         ("prune", "40 3 * * *"),
     ]
     assert found == [(f"{name}_schedule", cron, "UTC", name, "STOPPED") for name, cron in table]

@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from phorest_ghl.assembly import Runtime
+from phorest_ghl.defs.audit.invariants import AUDIT_CHECKS
 from phorest_ghl.defs.failures import failure, failures_as_sentences
 from phorest_ghl.defs.ghl.assets import CONTACTS
 from phorest_ghl.defs.ghl.backfill import FIRST_LOAD
@@ -20,7 +21,7 @@ from phorest_ghl.sync.clients import new_batch_id
 
 full = dg.define_asset_job(
     "full",
-    dg.AssetSelection.all() - dg.AssetSelection.assets(FIRST_LOAD),
+    dg.AssetSelection.all() - dg.AssetSelection.assets(FIRST_LOAD) - AUDIT_CHECKS,
     tags={FULL_TAG: "yes"},
     description="Everything: reads all of Phorest again, then syncs contacts, events and notes.",
 )

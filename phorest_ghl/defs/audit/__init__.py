@@ -1,0 +1,1 @@
+"""The audit in Dagster: a check for each invariant."""
