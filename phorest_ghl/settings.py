@@ -138,10 +138,10 @@ class Settings(BaseModel):
         where="marketplace.leadconnectorhq.com in place of marketplace.gohighlevel.com shows it without GHL's name",
         default="https://marketplace.gohighlevel.com/v2/oauth/chooselocation",
     )
-    ghl_callback_port: Annotated[int, Field(ge=1024, le=65_535)] = _setting(
+    ghl_callback_port: Annotated[int, Field(ge=0, le=65_535)] = _setting(
         "GoHighLevel",
         "Port of this machine where `phorest-ghl auth` waits for the browser to come back; register "
-        "http://127.0.0.1:PORT/callback as a redirect URL of the app",
+        "http://127.0.0.1:PORT/callback as a redirect URL of the app. 0 takes a free one",
         example="8765",
         default=8765,
     )

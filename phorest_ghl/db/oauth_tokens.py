@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 from pydantic import SecretStr
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, TextClause, text
 
 from phorest_ghl.db.engine import connect_with_patience, record_lock
 from phorest_ghl.db.sealing import Sealer
@@ -32,13 +32,18 @@ _KEEP = text("""
     values
         (:holder, :access, :refresh, :user_type, :company_id, :client_id, cast(:scopes as jsonb),
          clock_timestamp() + make_interval(secs => :lasts_s),
-         case when :refresh_lasts_s is null then null
-              else clock_timestamp() + make_interval(secs => cast(:refresh_lasts_s as double precision)) end)
+         clock_timestamp() + cast(:refresh_lasts_s as double precision) * interval '1 second')
     on conflict (location_id) do update set
         access_token = excluded.access_token, refresh_token = excluded.refresh_token, user_type = excluded.user_type,
         company_id = excluded.company_id, client_id = excluded.client_id, scopes = excluded.scopes,
         expires_at = excluded.expires_at, refresh_expires_at = excluded.refresh_expires_at,
         refresh_sent_at = null, refused_at = null, updated_at = now()""")
+
+_SENT = text("update ghl_oauth_tokens set refresh_sent_at = clock_timestamp() where location_id = :holder")
+_REFUSED = text("""
+    update ghl_oauth_tokens
+    set refused_at = clock_timestamp(), refresh_sent_at = case when :answer_lost then refresh_sent_at end
+    where location_id = :holder""")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,15 +119,14 @@ class TokenStore:
 
     def refresh_is_sent(self, holder: str) -> None:
         """Note, committed, that the refresh token is about to be spent: it may be worth nothing from now on."""
-        self._mark("refresh_sent_at", holder)
+        self._mark(_SENT, holder=holder)
 
-    def is_refused(self, holder: str) -> None:
-        """Note, committed, that the vendor does not take the refresh token."""
-        self._mark("refused_at", holder)
+    def is_refused(self, holder: str, *, answer_lost: bool) -> None:
+        """Note, committed, that the vendor does not take the refresh token, and whether that is for a lost answer."""
+        self._mark(_REFUSED, holder=holder, answer_lost=answer_lost)
 
-    def _mark(self, column: str, holder: str) -> None:
-        statement = text(f"update ghl_oauth_tokens set {column} = clock_timestamp() where location_id = :holder")  # noqa: S608 - a column's name
-        in_transaction(self._engine, lambda connection: connection.execute(statement, {"holder": holder}))
+    def _mark(self, statement: TextClause, **values: object) -> None:
+        in_transaction(self._engine, lambda connection: connection.execute(statement, values))
 
     @contextmanager
     def one_at_a_time(self, timeout_s: float) -> Generator[None]:

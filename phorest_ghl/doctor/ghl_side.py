@@ -48,7 +48,10 @@ NAMES = (
     WORKFLOWS,
 )
 _NOBODY = "nobody@phorest-ghl.invalid"
-_SCOPES_AT = "in GHL, Settings, Private Integrations, edit the integration's scopes; the token stays the same"
+_SCOPES_AT = (
+    "in GHL, Settings, Private Integrations, edit the integration's scopes; the token stays the same. For an app, run "
+    "`phorest-ghl auth` again"
+)
 
 _REFUSED = {
     Category.AUTH: (

@@ -180,8 +180,8 @@ class AppTokens:
         try:
             grant = self._granting.refreshed(held.refresh, held.user_type)
         except GrantRefused:
-            self._store.is_refused(held.holder)
             lost = held.refresh_sent_at is not None or self._granting.requests > sent + 1
+            self._store.is_refused(held.holder, answer_lost=lost)
             raise NotAuthorized(_why(answer_lost=lost)) from None
         self._store.keep(
             new_tokens(
