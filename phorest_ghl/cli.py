@@ -66,12 +66,16 @@ def demo(
 @app.command()
 def audit(
     look_only: Annotated[bool, typer.Option("--look-only", help="Find and keep; mend nothing.")] = False,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write a page with charts over time and all open findings to this file."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Hold GHL against Phorest record by record, mend what is ours to mend, and show what a person has to decide."""
     from phorest_ghl.commands.audit import audit as command  # noqa: PLC0415 - commands load only what they need
 
-    _leave(lambda: command(_settings(), Out(as_json=as_json), mending=not look_only))
+    _leave(lambda: command(_settings(), Out(as_json=as_json), mending=not look_only, html=html))
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

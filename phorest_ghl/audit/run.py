@@ -18,6 +18,7 @@ from phorest_ghl.audit.compare import APPOINTMENT, CHECK_IN, CLIENT, FIELD
 from phorest_ghl.audit.findings import Act, Finding, Kind
 from phorest_ghl.audit.log import EntityAudit, write_logs
 from phorest_ghl.audit.read_back import ReadBack
+from phorest_ghl.db.pauses import Paused
 from phorest_ghl.db.work_items import WorkItem, open_items, resolve_items
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sync import mirror
@@ -32,6 +33,7 @@ from phorest_ghl.sync.notes.road import CheckInsSync
 from phorest_ghl.sync.notes.road import Prepared as PreparedNotes
 from phorest_ghl.sync.plan import Plan
 from phorest_ghl.sync.registry import ForeignField
+from phorest_ghl.sync.stops.gate import ApplyStopped
 from phorest_ghl.sync.summary import RunResult
 
 CAUSE = "audit"
@@ -132,8 +134,8 @@ class Audit:
         why_not: str | None = None
         if mending and any(one.act is Act.HEALED for one in found):
             try:
-                mended = self._mend(found, job_id)
-            except NotConfirmed as error:
+                self._mend(found, job_id, mended)
+            except (NotConfirmed, Paused, ApplyStopped) as error:
                 why_not = str(error)
             left = self._looked_again(found)
             self._keep(left, healed=True)
@@ -268,9 +270,9 @@ class Audit:
 
     # Mending, by the roads themselves.
 
-    def _mend(self, found: Sequence[Finding], job_id: str | None) -> dict[str, RunResult]:
+    def _mend(self, found: Sequence[Finding], job_id: str | None, done: dict[str, RunResult]) -> None:
+        """Apply what heals; `done` has each entity's result as soon as there is one, for a later one may be held."""
         wanted = {one.entity_type for one in found if one.act is Act.HEALED}
-        done: dict[str, RunResult] = {}
         if CLIENT in wanted and self._plans.clients is not None:
             plan, prepared = self._plans.clients
             done[CLIENT] = self._roads.clients.apply(plan, prepared, started_at=datetime.now(UTC), job_id=job_id)
@@ -286,7 +288,6 @@ class Audit:
             done[CHECK_IN] = self._roads.check_ins.apply(
                 plan_of_notes, then, started_at=datetime.now(UTC), job_id=job_id
             )
-        return done
 
     def _looked_again(self, found: Sequence[Finding]) -> list[Finding]:
         """What still holds: all that was to be mended is read by id, and planned anew."""

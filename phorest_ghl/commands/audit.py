@@ -1,6 +1,7 @@
 """`audit`: does GHL hold what Phorest says. Belongs here: the command's flow and its tables. Does not: any step of it."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -8,18 +9,26 @@ from rich.table import Table
 from phorest_ghl.assembly import open_runtime
 from phorest_ghl.audit.findings import Act, Finding
 from phorest_ghl.audit.log import sample
+from phorest_ghl.audit.report import load, report_page
 from phorest_ghl.audit.run import Audited
-from phorest_ghl.commands.console import Exit, Out
+from phorest_ghl.commands.console import Exit, Out, require_folder
 from phorest_ghl.settings import Settings
 from phorest_ghl.sync.clients import new_batch_id
 
 _SHOWN = 20
 
 
-def audit(settings: Settings, out: Out, *, mending: bool) -> Exit:
-    """Audit the location as it was last imported; with `mending`, mend what is ours to mend."""
+def audit(settings: Settings, out: Out, *, mending: bool, html: Path | None = None) -> Exit:
+    """Audit the location as it was last imported; with `mending`, mend what is ours to mend; `html` gets a page of it."""
+    if html is not None:
+        require_folder(html)
     with open_runtime(settings) as runtime:
         audited = runtime.audit(batch_id=new_batch_id(), writing=mending).run(mending=mending)
+        if html is not None:
+            with runtime.engine.connect() as connection:
+                page = report_page(load(connection, str(settings.ghl_location_id)))
+            html.write_text(page, encoding="utf-8")
+            out.say(f"The report is {html}.")
     out.text.print(_kinds(audited))
     if audited.left:
         out.text.print(_findings(audited.left))
@@ -27,7 +36,7 @@ def audit(settings: Settings, out: Out, *, mending: bool) -> Exit:
         if entity.reason is not None:
             out.say(f"Not checked: {entity.entity_type}. {entity.reason}")
     if audited.not_mended is not None:
-        out.say(f"Nothing was mended. {audited.not_mended}")
+        out.say(f"{'Not all' if audited.mended else 'Nothing'} was mended. {audited.not_mended}")
     for entity, result in audited.mended.items():
         if result.error:
             out.say(f"Mending {entity} ended early: {result.error}")

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable
 from enum import IntEnum
+from pathlib import Path
 
 import orjson
 import structlog
@@ -15,6 +16,7 @@ from rich.console import Console
 
 from phorest_ghl.cures import MET, Cure, cure_of, sentence
 from phorest_ghl.http.redaction import redact_event
+from phorest_ghl.settings import SettingsError
 
 
 class Exit(IntEnum):
@@ -93,6 +95,13 @@ def run(command: Callable[[], IntEnum]) -> IntEnum:
     except MET as error:
         sys.stderr.write(f"{sentence(error)}\n")
         return exit_code(error)
+
+
+def require_folder(file: Path) -> None:
+    """Raises SettingsError where there is no folder to write a file to: before anything else is done."""
+    folder = file.resolve().parent
+    if not folder.is_dir():
+        raise SettingsError(f"There is no folder {folder} to write {file.name} to. Make it, or name another one.")
 
 
 def exit_code(error: Exception) -> Exit:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from phorest_ghl.assembly import Runtime, keyring
-from phorest_ghl.commands.console import Out
+from phorest_ghl.commands.console import Out, require_folder
 from phorest_ghl.settings import Settings, SettingsError
 from phorest_ghl.sync import plan_file
 from phorest_ghl.sync.plan_file import AnyPlan, PlanFile
@@ -36,10 +36,7 @@ def require_writable(file: Path | None) -> None:
         raise SettingsError(
             f"A plan is written as JSON, which `sync --plan` takes, or as a page: {file.name} ends in neither .json nor .html."
         )
-    if not file.resolve().parent.is_dir():
-        raise SettingsError(
-            f"There is no folder {file.resolve().parent} to write the plan to. Make it, or name another one."
-        )
+    require_folder(file)
 
 
 def sealed(document: Mapping[str, Any], plan: AnyPlan, settings: Settings, entity: str) -> dict[str, Any]:

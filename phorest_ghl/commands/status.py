@@ -16,7 +16,7 @@ from rich.table import Table
 from phorest_ghl.assembly import Runtime, ghl_limits, open_runtime
 from phorest_ghl.audit import report
 from phorest_ghl.commands import schedules
-from phorest_ghl.commands.console import Out
+from phorest_ghl.commands.console import Out, require_folder
 from phorest_ghl.db.pauses import EVERYTHING
 from phorest_ghl.operate import log
 from phorest_ghl.operate.health import EntityHealth, Health, Schedule, State, health, span
@@ -37,10 +37,8 @@ class StatusExit(IntEnum):
 def status(settings: Settings, out: Out, *, ask_dagster: bool = True, html: Path | None = None) -> StatusExit:
     """Show how it goes. Without `ask_dagster`, which takes seconds, nothing is said of schedules; `html` gets a page of it."""
     settings.require("GHL_LOCATION_ID")
-    if html is not None and not html.resolve().parent.is_dir():
-        raise SettingsError(
-            f"There is no folder {html.resolve().parent} to write the page to. Make it, or name another one."
-        )
+    if html is not None:
+        require_folder(html)
     with open_runtime(settings) as runtime:
         lines, unknown = _schedules(runtime) if ask_dagster else (None, "Dagster was not asked")
         with runtime.engine.connect() as connection:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from phorest_ghl.commands import schedules
+from phorest_ghl.commands.audit import audit
 from phorest_ghl.commands.console import Exit, Out
 from phorest_ghl.commands.operating import logs, retry
 from phorest_ghl.commands.pausing import pause, resume
@@ -82,6 +83,21 @@ def test_a_pause_holds_every_road_and_turns_its_schedules_off_until_it_is_lifted
     diary.rig.apply()
     assert diary.rig.contact_of(client)["firstName"] == "Hildegard"
     assert diary.tick().outcomes["applied"] == 1
+
+
+def test_an_audit_of_a_location_that_is_paused_finds_mends_nothing_and_says_why(
+    diary: Diary, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    settings = diary.rig.runtime.settings
+    diary.tick()
+    contact = diary.rig.contact_of(diary.reachable()["clientId"])
+    field = next(key for key, value in contact["customFields"].items() if value == diary.reachable()["clientId"])
+    diary.rig.edit_contact(contact["id"], customFields={field: "somebody else's"})
+    pause(settings, Out(as_json=False), entity="all", reason=None)
+    capsys.readouterr()
+    assert audit(settings, Out(as_json=False), mending=True, html=tmp_path / "audit.html") is Exit.NEEDS_A_PERSON
+    assert "Nothing was mended. Everything is paused" in " ".join(capsys.readouterr().out.split())
+    assert "differs from Phorest" in (tmp_path / "audit.html").read_text()
 
 
 def test_while_clients_are_paused_appointments_run_and_bring_nobody_new(diary: Diary) -> None:
