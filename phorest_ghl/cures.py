@@ -7,7 +7,7 @@ from enum import Enum, auto
 
 from sqlalchemy.exc import OperationalError
 
-from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError
+from phorest_ghl.db.engine import DatabaseUnreachable, DatabaseUrlError, RecordBusy
 from phorest_ghl.db.keyed import KeyMismatch
 from phorest_ghl.db.pauses import Paused
 from phorest_ghl.db.run_lock import LocationBusy
@@ -82,7 +82,7 @@ _OURS: dict[type[Exception], Cure] = {
         ),
         Cure.PERSON,
     ),
-    **dict.fromkeys((MalformedPage, ExportFailed, LocationBusy), Cure.REPEAT),
+    **dict.fromkeys((MalformedPage, ExportFailed, LocationBusy, RecordBusy), Cure.REPEAT),
     **dict.fromkeys((DatabaseUnreachable, BudgetUnavailableError, OperationalError), Cure.RETURN),
 }
 

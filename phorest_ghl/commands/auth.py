@@ -22,6 +22,9 @@ from phorest_ghl.ghl.credentials import exchanged, new_tokens
 from phorest_ghl.ghl.oauth import Grant, authorize_url
 from phorest_ghl.settings import Settings, SettingsError
 
+_WAIT_S = 120.0
+"""For a process that is renewing the tokens from before: longer than its repeats may take, since the code is spent."""
+
 
 def authorize(
     settings: Settings,
@@ -44,7 +47,9 @@ def authorize(
         code = callback.wait(timeout_s)
         asked_at = time.monotonic()
         grant = oauth.bought(code, callback.url)
-        _keep(runtime, store, grant, location_id, time.monotonic() - asked_at)
+        took_s = time.monotonic() - asked_at
+        with store.one_at_a_time(_WAIT_S):  # else a renewal under way would put what it got over what is new
+            _keep(runtime, store, grant, location_id, took_s)
         held = store.read(location_id)
     out.say(f"The app is authorized for location {location_id}. `phorest-ghl doctor` checks it.")
     if settings.ghl_private_token is not None:
