@@ -1,9 +1,11 @@
 """What Dagster loads: that it loads with nothing set, that every name it mentions exists, and what runs when."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import dagster as dg
 import pytest
+import yaml
 
 from phorest_ghl.definitions import build_defs
 from phorest_ghl.settings import Settings
@@ -236,3 +238,14 @@ def test_what_is_launched_by_hand_has_a_config_that_is_described_and_has_safe_de
     found = {name: field.default_value if field.default_provided else None for name, field in fields.items()}
     required = {name for name, field in fields.items() if field.is_required}
     assert {name: ... if name in required else value for name, value in found.items()} == said
+
+
+def test_a_failure_is_repeated_in_one_place_only_and_a_dead_runs_slots_are_freed(definitions: dg.Definitions) -> None:
+    """Requests are repeated by the session, runs that died by Dagster, and what failed otherwise by the next tick."""
+    steps = [asset.op for asset in definitions.resolve_asset_graph().assets_defs if asset.is_executable]
+    assert [step.name for step in steps if step.retry_policy is not None] == []
+    settings = yaml.safe_load((Path(__file__).parents[2] / "dagster.yaml").read_text(encoding="utf-8"))
+    assert settings["run_retries"]["enabled"]
+    assert settings["run_retries"]["retry_on_asset_or_op_failure"] is False
+    assert settings["run_monitoring"]["enabled"]
+    assert settings["run_monitoring"]["free_slots_after_run_end_seconds"] <= 60
