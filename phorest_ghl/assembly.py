@@ -43,6 +43,8 @@ from phorest_ghl.phorest.client import PhorestClient, basic_auth
 from phorest_ghl.phorest.importer import Importer
 from phorest_ghl.phorest.retention import Retention
 from phorest_ghl.phorest.watched import Seen, WatchedClient
+from phorest_ghl.privacy import traces
+from phorest_ghl.privacy.forgetting import Forgetting
 from phorest_ghl.salon_file import SalonFile, read_salon_file
 from phorest_ghl.settings import Settings, SettingsError, guard_bounds, hours, kept_days, listed, tiers
 from phorest_ghl.sync.client_repair import ClientRepair
@@ -405,6 +407,21 @@ class Runtime:
     def ghl(self) -> GhlClient:
         """A client of the location with write verbs: for apply alone. Raises SettingsError."""
         return GhlClient(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
+
+    def forgetting(self) -> Forgetting:
+        """What erases a person, here and in the location. Raises SettingsError."""
+        client = CalendarClient(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
+        return Forgetting(self.engine, client, self.keyring(), self._scrub)
+
+    def _scrub(self, mask: str) -> tuple[int, int]:
+        """Replace ids in files below the state folder and in Dagster's storage; in how many there were any, of each."""
+        folder = self.settings.phorest_ghl_state_dir
+        files = traces.scrub_files(folder, mask)
+        engine = make_engine(self.urls.dagster)
+        try:
+            return files, traces.scrub_dagster(engine, mask)
+        finally:
+            engine.dispose()
 
     def ghl_reader(self) -> GhlReader:
         """A client of the location that cannot write. Raises SettingsError."""

@@ -222,6 +222,22 @@ def go_live(
     _leave(lambda: command(_settings(), Out(as_json=as_json), yes=yes))
 
 
+@app.command(context_settings=_TAKES_IDS)
+def forget(
+    client_id: Annotated[str, typer.Argument(help="The client's id in Phorest.")],
+    keep_contact: Annotated[
+        bool,
+        typer.Option("--keep-contact", help="Close the contact in GHL and empty our fields, but do not delete it."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Erase a person here and in GHL, for good: nothing imports, repairs or mirrors them again."""
+    from phorest_ghl.commands.forget import forget as command  # noqa: PLC0415 - commands load only what they need
+
+    _leave(lambda: command(_settings(), Out(as_json=as_json), client_id=client_id, keep_contact=keep_contact, yes=yes))
+
+
 @app.command("staff-map")
 def staff_map(
     file: Annotated[Path, typer.Option(help="The file that a person reviews.")] = Path("salon.toml"),

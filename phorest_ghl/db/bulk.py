@@ -13,6 +13,7 @@ import orjson
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, Table, text
 
+from phorest_ghl.db.forgotten import is_forgotten_sql, pads
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.row_hashes import SIZE, Hashed, RowHasher
 
@@ -73,6 +74,7 @@ class PageWriter:
     late, changes nothing. What it replaces goes to `phorest_versions`. `on_change` names further CTEs that may read
     `incoming` (what is news, in typed columns), `before` (the listed rows as we held them) and `written`.
     `of_branch`: the branch is part of the key, and rows that say they are another branch's are left alone.
+    `person` is the payload's member that names a client: the rows of one who was forgotten are listed and not kept (S21).
     """
 
     def __init__(
@@ -85,10 +87,12 @@ class PageWriter:
         keyring: Keyring,
         on_change: str = "",
         of_branch: bool = False,
+        person: str = "",
     ) -> None:
         self._entity_type = entity_type
+        self._pads: Mapping[str, bytes] = pads(keyring) if person else {}
         self._hasher = RowHasher(keyring, id_fields)
-        self._sql = text(_statement(table, id_fields, columns, on_change, of_branch=of_branch))
+        self._sql = text(_statement(table, id_fields, columns, on_change, of_branch=of_branch, person=person))
 
     def write(
         self,
@@ -126,6 +130,7 @@ class PageWriter:
                 "read_id": read_id,
                 "pass_number": pass_number,
                 "derived_from": orjson.dumps(derived_from or {}).decode(),
+                **self._pads,
             },
         ).one()
         return Written(seen=len(row.ids), inserted=row.inserted, updated=row.updated, ids=tuple(row.ids))
@@ -141,7 +146,7 @@ def _joined(documents: Sequence[bytes | str]) -> bytes:
 
 
 def _statement(
-    table: Table, id_fields: Sequence[str], columns: Sequence[Column], on_change: str, *, of_branch: bool
+    table: Table, id_fields: Sequence[str], columns: Sequence[Column], on_change: str, *, of_branch: bool, person: str
 ) -> str:
     """The statement. Rows that are as we hold them are left out early: they cost no payload, no lock, no WAL.
 
@@ -153,6 +158,8 @@ def _statement(
         f", {_expression(column)}" for column in columns if column.name in {"version", "deleted"} or column.derived
     )
     derived = [column.name for column in columns if column.derived]
+    whose = f"item ->> '{person}'"
+    kept = f" and not {is_forgotten_sql('client', whose)}" if person else ""
     key = "branch_id, phorest_id" if of_branch else "phorest_id"
     branch, its_branch = ("branch_id, ", "cast(:branch_id as text), ") if of_branch else ("", "")
     ours = "coalesce(item ->> 'branchId', :branch_id) = :branch_id" if of_branch else "true"
@@ -179,7 +186,7 @@ def _statement(
         select listed.phorest_id, {", ".join(_expression(column) for column in columns)},
                {_RAW} as raw, listed.content_hash, {_tombstone("before", "listed", names)} as deleted_at
         from listed left join before using (phorest_id)
-        where before.phorest_id is null or ({_is_news("before", "listed", names, derived, raw=_RAW)})
+        where (before.phorest_id is null or ({_is_news("before", "listed", names, derived, raw=_RAW)})){kept}
     ), written as (
         insert into {held} ({branch}phorest_id, {", ".join(names)}, raw, content_hash, deleted_at)
         select {its_branch}phorest_id, {", ".join(names)}, raw, content_hash, deleted_at from incoming

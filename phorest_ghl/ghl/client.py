@@ -201,6 +201,10 @@ class GhlClient(GhlReader):
         )
         return _acknowledged(answer)
 
+    def delete_contact(self, contact_id: str, *, lane: Lane = Lane.CONTACTS) -> None:
+        """Delete a contact with its notes, tasks and events (`delete-contact`). Raises ApiError: GONE where it is no more."""
+        self._send("DELETE", "/contacts/{contactId}", "contacts", lane=lane, contactId=contact_id)
+
     def bulk_tags(
         self,
         contact_ids: Sequence[str],

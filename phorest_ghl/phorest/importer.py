@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, Engine, text
 
 from phorest_ghl.db.bulk import PageWriter
+from phorest_ghl.db.forgotten import forgotten_of
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.http.errors import ApiError, Category
@@ -122,7 +123,12 @@ class Importer:
         return mark_walk_in(self._engine, self._client, self._writer(CLIENTS), batch_id=self._batch_id)
 
     def one_client(self, client_id: str) -> bool:
-        """Import one client as it is now; whether Phorest has it and it could be kept. No cursor moves. Raises ApiError."""
+        """Import one client as it is now; whether Phorest has it and it could be kept. No cursor moves. Raises ApiError.
+
+        One who was forgotten is not asked for (safety S21).
+        """
+        if in_transaction(self._engine, lambda c: forgotten_of(c, self._keyring, "client", [client_id])):
+            return False
         try:
             page = self._client.client(client_id)
         except MalformedPage:
@@ -282,6 +288,7 @@ class Importer:
             keyring=self._keyring,
             on_change=CONSENT_EVENTS if spec is CLIENTS else "",
             of_branch=spec.of_branch,
+            person=spec.person,
         )
 
 

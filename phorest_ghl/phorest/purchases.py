@@ -68,6 +68,7 @@ class PurchaseImporter:
             columns=PURCHASES.columns,
             keyring=keyring,
             of_branch=True,
+            person=PURCHASES.person,
         )
 
     def run(self, branches: list[Branch], *, full: bool = False, upper: datetime | None = None) -> ImportResult:

@@ -45,6 +45,7 @@ class ImportSpec:
             lists is asked for there before it is taken for gone (safety S4).
         of_branch: whether the branch is part of the key.
         many: an empty answer is suspicious where more rows than this were expected.
+        person: the member that names the client a row is of: nothing of one who was forgotten is kept (safety S21).
         mend: makes a record of an older form one of the present form; only asked when a page does not validate.
     """
 
@@ -62,6 +63,7 @@ class ImportSpec:
     by_id: str | None = None
     of_branch: bool = False
     many: int = 0
+    person: str = ""
     mend: Callable[[dict[str, Any]], dict[str, Any]] | None = None
 
 
@@ -110,6 +112,7 @@ CLIENTS = ImportSpec(
     embedded_key="clients",
     model=models.Client,
     id_fields=("clientId",),
+    person="clientId",
     # Archived and deleted rows are hidden unless asked for; they are the tombstones (facts/phorest-api §1.5, §9).
     params={"includeArchived": "true", "includeDeleted": "true"},
     by_id="/client/{id}",
@@ -271,6 +274,7 @@ APPOINTMENTS = ImportSpec(
     embedded_key="appointments",
     model=models.Appointment,
     id_fields=("appointmentId",),
+    person="clientId",
     scope="month",
     by_id="/branch/{branch_id}/appointment/{id}",
     page_size=100,
@@ -326,6 +330,7 @@ PURCHASES = ImportSpec(
     embedded_key="",
     model=models.Wire,
     id_fields=("transaction_item_id",),
+    person="client_id",
     scope="branch",
     of_branch=True,
     delta=Delta(lower="updated=>", upper="updated=<", updated_at="purchase_updated_at"),

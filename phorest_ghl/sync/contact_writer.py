@@ -93,6 +93,8 @@ class ContactWriter:
         mapping = self._keeper.mapping(desired.phorest_id)
         if mapping is not None and mapping.role == "primary" and mapping.ghl_id != change.replaces:
             return Unchanged()  # another run made it between this plan and now
+        if self._keeper.forgotten(desired):
+            return Skipped("forgotten since the plan was made")
         intent = self._keeper.open_intent(desired)
         if intent is not None and intent.state != "planned":
             found = self._look_up(desired, intent)

@@ -9,6 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine
 
+from phorest_ghl.db.forgotten import forgotten_of
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.transactions import in_transaction
 from phorest_ghl.db.work_items import WorkItem, open_items, resolve_items
@@ -51,6 +52,11 @@ class Keeper:
     def mapping(self, phorest_id: str) -> MappingRow | None:
         """The record's mapping as it stands now."""
         return in_transaction(self.engine, lambda c: self.ledger.mappings(c, [phorest_id]).get(phorest_id))
+
+    def forgotten(self, desired: DesiredContact) -> bool:
+        """Whether somebody of the household was forgotten since the plan was made (safety S21)."""
+        ids = desired.member_ids
+        return bool(in_transaction(self.engine, lambda c: forgotten_of(c, self.keyring, "client", ids)))
 
     def has_written(self) -> bool:
         """Whether anything that was written to the location is on record."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import orjson
 from sqlalchemy import Connection, Engine, or_, select, text
 
+from phorest_ghl.db.forgotten import is_forgotten_sql, pads
 from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.tables import ghl_contacts
 from phorest_ghl.ghl.client import GhlReader
@@ -76,7 +77,7 @@ class LocationState:
         return frozenset(self.unique_identifiers)
 
 
-_STORE = text("""
+_STORE = text(f"""
     insert into ghl_contacts (location_id, ghl_id, first_name, last_name, email, phone, street_address, city, state,
                               postal_code, country, date_of_birth, dnd, dnd_settings, custom_fields, tags, date_added,
                               date_updated, seen_at, seen_by)
@@ -86,6 +87,7 @@ _STORE = text("""
         ghl_id text, first_name text, last_name text, email text, phone text, street_address text, city text, state text,
         postal_code text, country text, date_of_birth text, dnd boolean, dnd_settings jsonb, custom_fields jsonb,
         tags jsonb, date_added timestamptz, date_updated timestamptz)
+    where not {is_forgotten_sql("contact", "ghl_id")}
     on conflict (location_id, ghl_id) do update set
         first_name = excluded.first_name, last_name = excluded.last_name, email = excluded.email, phone = excluded.phone,
         street_address = excluded.street_address, city = excluded.city, state = excluded.state,
@@ -99,7 +101,7 @@ _STORE = text("""
     where case when excluded.seen_by <> 'search' or ghl_contacts.seen_by = 'search'
                then coalesce(excluded.date_updated >= ghl_contacts.date_updated, true)
                else excluded.date_updated > ghl_contacts.date_updated end
-""")
+""")  # noqa: S608 - text of ours
 
 
 def store(
@@ -111,7 +113,7 @@ def store(
     keyring: Keyring,
     batch_id: str,
 ) -> None:
-    """Keep contacts as seen.
+    """Keep contacts as seen; not those of people who were forgotten, which may still be in GHL (S21).
 
     Blocks that are not ours, and `dnd`, which closes a whole contact and is never ours, go on record as causes of GHL's,
     unless only a search showed them. A read by id that shows the channel open again, or `dnd` off, takes them off at the
@@ -120,7 +122,8 @@ def store(
     found = list(contacts)
     rows = [_row(contact) for contact in found]
     connection.execute(
-        _STORE, {"location_id": location_id, "seen_by": seen_by, "contacts": orjson.dumps(rows).decode()}
+        _STORE,
+        {"location_id": location_id, "seen_by": seen_by, "contacts": orjson.dumps(rows).decode(), **pads(keyring)},
     )
     if seen_by != "search":
         _suppress(connection, location_id, found, keyring, batch_id)

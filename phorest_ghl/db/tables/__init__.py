@@ -8,6 +8,7 @@ HMAC-SHA256 under PHOREST_GHL_HASH_KEY, as hexadecimal text.
 from phorest_ghl.db.tables._base import metadata
 from phorest_ghl.db.tables.consent import consent_events, consent_observations, suppressions
 from phorest_ghl.db.tables.events import event_announcements, ghl_events
+from phorest_ghl.db.tables.forgotten import forgotten
 from phorest_ghl.db.tables.ledger import (
     apply_stops,
     entity_mappings,
@@ -53,6 +54,7 @@ __all__ = [
     "consent_observations",
     "entity_mappings",
     "event_announcements",
+    "forgotten",
     "former_contacts",
     "ghl_contacts",
     "ghl_events",

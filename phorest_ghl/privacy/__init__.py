@@ -1,0 +1,1 @@
+"""Forgetting a person: everywhere, for good, with a proof that names nobody (safety S21)."""

@@ -1,0 +1,1 @@
+"""Forgetting people, and what the program writes of them."""
