@@ -218,6 +218,7 @@ _SALONS = "the salon's, of no client"
 EXCLUDED: Mapping[str, str] = {
     "alembic_version": "the schema's version",
     "api_budget": "counts of requests",
+    "apply_stops": "counts that guards held back, and the operator who let them pass",
     "forgotten": "the tombstones themselves: keyed hashes, times, the operator, counts",
     "ghl_fields": "definitions of fields, without values",
     "ghl_locations": f"settings of the location, {_SALONS}",
@@ -225,6 +226,7 @@ EXCLUDED: Mapping[str, str] = {
     "import_cursors": "how far an import has read",
     "import_listed": "ids alone, of a read that is going on; its rows go with its end",
     "key_fingerprints": "a fingerprint of our key",
+    "pauses": "a switch, and the operator who set it and why",
     "phorest_branches": _SALONS,
     "phorest_client_categories": f"names of categories, {_SALONS}",
     "phorest_products": _SALONS,
@@ -262,6 +264,12 @@ FILES = (
         "sales exported by Phorest, in a temporary folder",
         ("phorest/exports.py",),
         "names of clients; the folder goes when the file has been read, before the import returns",
+    ),
+    FileKind(
+        "reports written by `status --html` and `audit --html`, wherever the operator put them",
+        ("commands/status.py", "commands/audit.py"),
+        "ids; those below the state folder are reached, others are named in the report",
+        erased=True,
     ),
     FileKind("salon.toml", ("salon_file.py",), "ids of staff, of no client"),
     FileKind(".env", ("commands/keys.py",), "secrets of the salon, of no client"),

@@ -127,6 +127,7 @@ CALLS: Mapping[str, tuple[Callable[[CalendarClient], object], ...]] = {
     "custom_fields": (lambda client: client.custom_fields(),),
     "workflows": (lambda client: client.workflows(),),
     "contact": (lambda client: client.contact("X"),),
+    "delete_contact": (lambda client: client.delete_contact("X"),),
     "duplicate": (
         lambda client: client.duplicate(email="a@example.com"),
         lambda client: client.duplicate(phone="+353871234567"),
