@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from phorest_ghl.sandbox.options import SandboxOptions
+from phorest_ghl.sandbox.server import SandboxServer
+from phorest_ghl_tests.e2e.leaks import leaks_of, secrets_of_processes_in
 from phorest_ghl_tests.e2e.stack import Command, Dagster, eventually, processes_in, run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
@@ -41,6 +44,11 @@ def test_the_demo_ends_well_only_because_the_sandbox_says_so(desk: Path) -> None
     assert day["strangers"] == day["missing"] == day["twice"] == day["reachable"] == day["diary"]["extra"] == 0
     assert document["rate"]["used"] <= document["rate"]["limit"]
     assert processes_in(desk) == []
+    # A day of people's data went through; none of it stands in what was said, logged and stored in passing.
+    with SandboxServer(SandboxOptions(clients=20, seed=5)) as same_seed:  # which makes the same credentials
+        secrets = [same_seed.settings[name] for name in ("PHOREST_CLIENT_SECRET", "GHL_PRIVATE_TOKEN")]
+    assert leaks_of(desk / ".phorest-ghl" / "demo", done.stdout + done.stderr, secrets=secrets) == []
+    assert processes_in(desk) == []
 
 
 def test_the_demo_never_uses_the_credentials_of_a_real_account(desk: Path) -> None:
@@ -69,5 +77,14 @@ def test_the_demo_serves_dagster_until_it_is_interrupted_and_leaves_nothing_runn
         assert dagster.latest_metadata("phorest", "clients")["rows_seen"] is not None
         run_id = dagster.launch("clients")
         assert dagster.ended(run_id) == "SUCCESS"
+        secrets = secrets_of_processes_in(desk)
         demo.interrupt()
+    assert processes_in(desk) == []
+    # Nothing of anybody, and no secret, in all that was said, logged and stored, Dagster's storage included.
+    assert len(secrets) == 4
+    said, folder = "\n".join(demo.lines), desk / ".phorest-ghl" / "demo"
+    assert leaks_of(folder, said, secrets=secrets) == []
+    planted = folder / "planted.log"
+    planted.write_text(f"token={min(secrets)}", encoding="utf-8")
+    assert leaks_of(folder, said, secrets=secrets) == ["secret in planted.log"]
     assert processes_in(desk) == []
