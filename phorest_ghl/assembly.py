@@ -411,7 +411,7 @@ class Runtime:
     def forgetting(self) -> Forgetting:
         """What erases a person, here and in the location. Raises SettingsError."""
         client = CalendarClient(self._ghl_session(), str(self.settings.ghl_location_id), self._version())
-        return Forgetting(self.engine, client, self.keyring(), self._scrub)
+        return Forgetting(self.engine, client, self.keyring(), rules(self.settings).policy, self._scrub)
 
     def _scrub(self, mask: str) -> tuple[int, int]:
         """Replace ids in files below the state folder and in Dagster's storage; in how many there were any, of each."""

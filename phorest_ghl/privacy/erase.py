@@ -4,6 +4,7 @@ Belongs here: the two transactions. Does not: what is personal (`registry`), who
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -16,24 +17,41 @@ from phorest_ghl.db.keyed import Keyring
 from phorest_ghl.db.tables import metadata
 from phorest_ghl.privacy.people import Person
 from phorest_ghl.privacy.registry import ERASED, IDS, KEPT, UNLINKED, How, Kept
-from phorest_ghl.sync import mirror
+from phorest_ghl.sync import consent_ledger, consent_step, mirror
+from phorest_ghl.sync.consent import Policy
+from phorest_ghl.sync.identity import people
+from phorest_ghl.sync.source import load_clients, load_names
 
 MASKED = "forgotten"
 """What stands where an id stood."""
 _IMPORTED = "phorest_clients, phorest_appointments, phorest_purchases, phorest_versions"
 
 
-def begin(connection: Connection, keyring: Keyring, person: Person, *, named: str, operator: str) -> None:
+def begin(
+    connection: Connection,
+    keyring: Keyring,
+    person: Person,
+    *,
+    named: str,
+    operator: str,
+    location_id: str,
+    policy: Policy,
+) -> None:
     """Set the tombstone. From now on nothing of the person is imported, and what is here counts as deleted in Phorest.
 
-    The tables are locked for this transaction, so that no import that is under way can have missed it. Safe to repeat.
+    The tables are locked for this transaction, so that no import that is under way can have missed it. Safe to repeat,
+    under another of the person's ids too. What the person refused goes on record first: it outlives the rows that say it
+    (S9), which no run may have looked at yet.
     """
     connection.execute(text(f"lock table {_IMPORTED} in share row exclusive mode"))
+    if _is_new(connection, keyring, person):  # else it counts as deleted already, and so would the refusals of it
+        _remember(connection, keyring, person, location_id, policy)
     connection.execute(
         text("""insert into forgotten (key_hash, kind, person_hash, operator)
                 select key_hash, kind, :person, :operator
                 from jsonb_to_recordset(cast(:keys as jsonb)) as k (key_hash text, kind text)
-                on conflict (key_hash) do update set completed_at = null"""),
+                on conflict (key_hash) do update
+                set person_hash = excluded.person_hash, operator = excluded.operator, completed_at = null"""),
         {
             "keys": orjson.dumps(_keys(keyring, person)).decode(),
             "person": key_of(keyring, "client", named),
@@ -45,6 +63,26 @@ def begin(connection: Connection, keyring: Keyring, person: Person, *, named: st
                 where phorest_id = any(:clients)"""),
         {"clients": list(person.clients)},
     )
+
+
+def _is_new(connection: Connection, keyring: Keyring, person: Person) -> bool:
+    """Whether nobody has begun to forget the person."""
+    keys = [key_of(keyring, "client", one) for one in person.clients]
+    return not connection.execute(
+        text("select exists (select from forgotten where key_hash = any(:keys))"), {"keys": keys}
+    ).scalar_one()
+
+
+def _remember(connection: Connection, keyring: Keyring, person: Person, location_id: str, policy: Policy) -> None:
+    """Put on record what the person's flags refuse now, at each of their addresses. Nothing is lifted."""
+    found = people(load_clients(connection, person.clients), load_names(connection).countries)
+    keys = {mirror.address_key(keyring, one) for one in person.addresses}
+    record = consent_ledger.load(
+        connection, location_id, consent_ledger.Part(phorest_ids=person.clients, address_keys=keys)
+    )
+    step = consent_step.step(found, record, keyring, policy=policy, bulk_limit=0)
+    refused = replace(step, lift=(), opted_in=(), observe=(), waiting={}, used=frozenset[str]())
+    consent_ledger.keep(connection, location_id, refused, entity_type="client", batch_id="forget", partial=True)
 
 
 def count(connection: Connection, person: Person) -> dict[str, int]:

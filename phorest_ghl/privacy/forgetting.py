@@ -24,6 +24,7 @@ from phorest_ghl.privacy import contacts, erase
 from phorest_ghl.privacy.contacts import Done
 from phorest_ghl.privacy.people import Person, find
 from phorest_ghl.sync import mirror
+from phorest_ghl.sync.consent import Policy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,7 @@ class Forgetting:
     engine: Engine
     client: CalendarClient
     keyring: Keyring
+    policy: Policy
     scrub: Callable[[str], tuple[int, int]]
 
     def preview(self, client_id: str) -> Preview:
@@ -79,7 +81,16 @@ class Forgetting:
             person = self.preview(client_id).person
             assert person is not None
             in_transaction(
-                self.engine, lambda c: erase.begin(c, self.keyring, person, named=client_id, operator=operator)
+                self.engine,
+                lambda c: erase.begin(
+                    c,
+                    self.keyring,
+                    person,
+                    named=client_id,
+                    operator=operator,
+                    location_id=self.client.location_id,
+                    policy=self.policy,
+                ),
             )
             in_ghl = contacts.carry_out(
                 self.client, person, self._fields(), keep_contacts=keep_contacts, seen=self._seen

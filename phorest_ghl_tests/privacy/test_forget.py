@@ -180,6 +180,39 @@ def test_a_forgetting_that_was_cut_off_brings_nobody_back_and_is_finished_by_a_r
         rig.runtime.forgetting().preview("nobody")
 
 
+def test_s9_what_a_person_refused_before_any_run_looked_outlives_the_forgetting_at_the_address(book: Diary) -> None:
+    rig = book.rig
+    first = alone(rig)
+    rig.edit_client(first["clientId"], smsMarketingConsent=False, emailMarketingConsent=False)
+    other = book.meet(mobile=first["truth"]["phone"])["clientId"]
+    rig.load()  # and no run looks
+
+    forget(rig, first["clientId"])
+    rig.load(full=True)
+    rig.apply()
+
+    assert rig.contact_of(other)["dndSettings"]["SMS"]["status"] == "active"
+    causes = rig.rows("select distinct cause from suppressions where lifted_at is null and batch_id = 'forget'")
+    assert [row["cause"] for row in causes] == ["no consent"]
+
+
+def test_a_forgetting_that_was_begun_under_one_id_is_closed_under_another_of_the_same_person(book: Diary) -> None:
+    rig = book.rig
+    winner, loser = alone(rig)["clientId"], book.meet()["clientId"]
+    rig.edit_client(loser, mergedToClientId=winner)
+    rig.load()
+    rig.fault("502", "DELETE /contacts/{contactId}", count=20)
+    rig.apply()
+    with pytest.raises(ApiError):
+        forget(rig, loser)
+    rig.calm()
+
+    forget(rig, winner)
+
+    assert rig.rows("select kind from forgotten where completed_at is null or proof = '{}'") == []
+    assert rig.runtime.forgetting().preview(loser).done_at is not None
+
+
 def test_a_plan_from_before_does_not_make_the_contact_of_a_person_who_was_forgotten_since(book: Diary) -> None:
     rig = book.rig
     client_id = book.meet(lastName="Zzyzx")["clientId"]
