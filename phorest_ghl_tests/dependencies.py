@@ -61,7 +61,8 @@ def licence(one: Distribution) -> str:
     """What a distribution says of its licence, wherever it says it."""
     metadata = one.metadata
     classified = [value for value in metadata.get_all("Classifier") or [] if value.startswith("License ::")]
-    said = (metadata.get("License-Expression"), *classified, (metadata.get("License") or "")[:100])
+    written = [value[:100] for value in metadata.get_all("License") or []]
+    said = (*(metadata.get_all("License-Expression") or []), *classified, *written)
     return "; ".join(value for value in said if value)
 
 
