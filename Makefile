@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CLIENTS ?= 1500
 
-.PHONY: setup demo test check dev format screenshots clean
+.PHONY: setup demo test check audit-dependencies dev format screenshots clean
 
 setup: $(STAMP)
 
@@ -23,6 +23,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: setup
 	@$(BIN)/phorest-ghl demo --clients $(CLIENTS)
+
+# Pins, licences, withdrawn releases and, where pip-audit and its database can be had, known vulnerabilities.
+audit-dependencies: setup
+	@$(BIN)/python -m phorest_ghl_tests.dependencies
 
 dev: setup
 	@$(BIN)/phorest-ghl dev

@@ -41,6 +41,8 @@ FORBIDDEN = [
     ("sandbox", "import dagster"),
     ("defs", "from phorest_ghl.sandbox.server import SandboxServer"),
     ("defs", "from __future__ import annotations"),
+    ("privacy", "import dagster"),
+    ("privacy", "import httpx"),
     ("doctor", "import dagster"),
     ("doctor", "import httpx"),
     ("doctor", "from phorest_ghl.sandbox.server import SandboxServer"),

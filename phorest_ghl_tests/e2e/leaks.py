@@ -31,10 +31,10 @@ def secrets_of_processes_in(folder: Path) -> set[str]:
         try:
             if not entry.name.isdigit() or not (entry / "cwd").readlink().is_relative_to(folder):
                 continue
-            environ = dict(line.partition("=")[::2] for line in _text(entry / "environ").split("\0"))
+            lines = [line.partition("=") for line in _text(entry / "environ").split("\0")]
         except OSError:
             continue
-        found |= {environ[name] for name in SECRETS if environ.get(name)}
+        found |= {value for name, _, value in lines if name in SECRETS and value}
     return found
 
 

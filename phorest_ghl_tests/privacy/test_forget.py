@@ -1,5 +1,6 @@
 """Forgetting a person: everywhere, for good, without a word to anybody, and repeatable wherever it was killed (safety S21)."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 import sqlalchemy as sa
 
+from phorest_ghl.commands.console import Exit, Out
+from phorest_ghl.commands.forget import forget as commanded
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.privacy.people import NobodyFound
 from phorest_ghl.sync import mirror
@@ -127,7 +130,7 @@ def test_a_contact_that_is_kept_is_closed_emptied_of_ours_and_not_read_back(book
     assert where_found(rig, contact["id"], email) == []
 
 
-def test_a_person_who_shares_a_contact_leaves_it_to_the_others(book: Diary) -> None:
+def test_a_person_who_shares_a_contact_leaves_it_to_the_others(book: Diary, capsys: pytest.CaptureFixture[str]) -> None:
     rig = book.rig
     first = alone(rig)
     speaker, other = first["clientId"], book.meet(mobile=first["truth"]["phone"])["clientId"]
@@ -146,7 +149,23 @@ def test_a_person_who_shares_a_contact_leaves_it_to_the_others(book: Diary) -> N
     work = rig.runtime.forgetting()
     person = work.preview(speaker).person
     assert person is not None
-    forget(rig, speaker)
+
+    def command(client_id: str, *, yes: bool) -> tuple[Exit, Row]:
+        left = commanded(rig.runtime.settings, Out(as_json=True), client_id=client_id, keep_contact=False, yes=yes)
+        said = capsys.readouterr()
+        assert first["truth"]["email"] not in said.out + said.err
+        return left, json.loads(said.out)
+
+    asked, preview = command(speaker, yes=False)
+    assert (asked, preview["rows"]["phorest_clients"]) == (Exit.WRONG_USE, 1)
+    assert preview["shared_contacts"] == {pair[0]["ghl_id"]: [other]}
+    assert rig.count("forgotten") == 0, "a preview writes nothing"
+    ended, document = command(speaker, yes=True)
+    assert (ended, document["carrying"]) == (Exit.NEEDS_A_PERSON, [pair[0]["ghl_id"]])
+    assert document["others_left"] == {}
+    contact = rig.contact_of(other)
+    assert contact["firstName"] == "Aoife", "the others are written at once"
+    assert command(speaker, yes=True)[0] is Exit.WELL, "a repeat has nothing to do"
     rig.load(full=True)
     rig.apply()
 
