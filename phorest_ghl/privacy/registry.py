@@ -195,6 +195,27 @@ KEPT = (
         "counts of a whole audit",
     ),
     Kept(
+        "work_items",
+        "reason ~ :mask or detail::text ~ :mask",
+        {"reason": How.MASK, "detail": How.MASK},
+        "",
+        "what waits of somebody else, which may name the person's client or contact",
+    ),
+    Kept(
+        "audit_findings",
+        "detail::text ~ :mask or resolution ~ :mask",
+        {"detail": How.MASK, "resolution": How.MASK},
+        "",
+        "a finding of somebody else, which may name the person's client or contact",
+    ),
+    Kept(
+        "sync_logs",
+        "error_message ~ :mask or source_data::text ~ :mask or target_data::text ~ :mask or response_data::text ~ :mask",
+        {"error_message": How.MASK, "source_data": How.MASK, "target_data": How.MASK, "response_data": How.MASK},
+        "",
+        "a line about somebody else, which may name the person's client or contact",
+    ),
+    Kept(
         "phorest_clients",
         "linked_client_id = any(:clients)",
         {"linked_client_id": How.EMPTY, "linked_client_mobile": How.EMPTY, "raw": How.UNLINK},

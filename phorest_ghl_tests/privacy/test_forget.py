@@ -215,6 +215,26 @@ def test_s9_what_a_person_refused_before_any_run_looked_outlives_the_forgetting_
     assert [row["cause"] for row in causes] == ["no consent"]
 
 
+def test_what_is_said_of_somebody_else_no_longer_names_the_person(book: Diary) -> None:
+    rig = book.rig
+    client_id, other = alone(rig)["clientId"], rig.clients(syncable=True)[-1]["clientId"]
+    contact = rig.contact_of(client_id)["id"]
+    assert other != client_id
+    with rig.engine.begin() as connection:
+        connection.execute(
+            sa.text("""insert into work_items (location_id, entity_type, phorest_id, cause, reason, detail)
+                       values ('', 'client', :other, 'review', 'its address is on the contact ' || :contact,
+                               jsonb_build_object('holder', cast(:client as text)))"""),
+            {"other": other, "contact": contact, "client": client_id},
+        )
+
+    forget(rig, client_id)
+
+    assert where_found(rig, client_id, contact) == []
+    (item,) = rig.rows("select reason, detail from work_items where cause = 'review' and phorest_id = :id", id=other)
+    assert item == {"reason": "its address is on the contact forgotten", "detail": {"holder": "forgotten"}}
+
+
 def test_a_forgetting_that_was_begun_under_one_id_is_closed_under_another_of_the_same_person(book: Diary) -> None:
     rig = book.rig
     winner, loser = alone(rig)["clientId"], book.meet()["clientId"]
