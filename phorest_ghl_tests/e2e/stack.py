@@ -154,6 +154,14 @@ class Dagster:
 
         return eventually(look, seconds=seconds, what=f"the end of run {run_id}")
 
+    def retry_of(self, run_id: str) -> str | None:
+        """The run that the daemon has made in the place of one that died, if it has."""
+        data = self.ask(
+            "query($id: ID!) { runGroupOrError(runId: $id) { ... on RunGroup { runs { runId } } } }", id=run_id
+        )
+        found = [str(row["runId"]) for row in data["runGroupOrError"].get("runs", []) if row["runId"] != run_id]
+        return found[0] if found else None
+
     def latest_metadata(self, *key: str) -> dict[str, Any]:
         """Numbers of an asset's newest materialization, by label."""
         data = self.ask(
