@@ -119,11 +119,11 @@ def _wire(fuse: _Fuse, here: threading.local) -> None:
 
     from phorest_ghl.http.session import ApiSession  # noqa: PLC0415
 
-    def attempted(session: ApiSession, call: Any, number: int) -> Any:
+    def attempted(session: ApiSession, call: Any, *more: Any) -> Any:
         here.operation = call.operation
         fuse.cross(Boundary.BEFORE_SEND, call.operation)
         try:
-            return attempt(session, call, number)
+            return attempt(session, call, *more)
         finally:  # a refusal is an answer too
             here.answered = call.operation
             fuse.cross(Boundary.ANSWERED, call.operation)

@@ -30,7 +30,7 @@ _LISTED = f"""{{ schedulesOrError(repositorySelector: {{{_REPOSITORY}}}) {{
         scheduleState {{ id status }} futureTicks(limit: 1) {{ results {{ timestamp }} }} }} }}
     ... on PythonError {{ message }} ... on RepositoryNotFoundError {{ message }}
 }} sensorsOrError(repositorySelector: {{{_REPOSITORY}}}) {{
-    ... on Sensors {{ results {{ name minIntervalSeconds sensorState {{ id status }} }} }}
+    ... on Sensors {{ results {{ name sensorType minIntervalSeconds sensorState {{ id status }} }} }}
     ... on PythonError {{ message }} ... on RepositoryNotFoundError {{ message }}
 }} }}"""
 _REFUSED = "... on PythonError { message } ... on UnauthorizedError { message }"
@@ -38,6 +38,8 @@ _SENSOR_STARTED = f"... on Sensor {{ sensorState {{ status }} }} ... on SensorNo
 _SENSOR_STOPPED = f"... on StopSensorMutationResult {{ instigationState {{ status }} }} {_REFUSED}"
 _STATE = """... on ScheduleStateResult { scheduleState { status } }
     ... on PythonError { message } ... on UnauthorizedError { message }"""
+_WATCHING = "RUN_STATUS"
+"""Sensors that watch runs are always on: they write nothing to GHL, and are no schedule."""
 _TIMEOUT_S = 180
 
 
@@ -119,7 +121,7 @@ def listed(env: Mapping[str, str]) -> list[Line]:
             raise SettingsError(f"Dagster could not load the schedules: {answer.get('message', 'it did not say why')}")
     return [
         *(_line(row) for row in answers["schedulesOrError"]["results"]),
-        *(_sensor(row) for row in answers["sensorsOrError"]["results"]),
+        *(_sensor(row) for row in answers["sensorsOrError"]["results"] if row["sensorType"] != _WATCHING),
     ]
 
 
