@@ -49,7 +49,7 @@ def test_a_load_whose_postgresql_dies_inside_a_commit_is_whole_in_the_end(state_
 
 
 @contextmanager
-def small_disk(server: EmbeddedServer, template: str, place: Path) -> Iterator[Database]:
+def small_disk(server: EmbeddedServer, place: Path) -> Iterator[Database]:
     """A database on a disk of its own that is small."""
     place.mkdir()
     mount = subprocess.run(
@@ -65,11 +65,7 @@ def small_disk(server: EmbeddedServer, template: str, place: Path) -> Iterator[D
     with psycopg.connect(server.dsn("postgres"), autocommit=True) as admin:
         admin.execute(sql.SQL("create tablespace small location {}").format(sql.Literal(str(folder))))
         try:
-            admin.execute(
-                sql.SQL("create database {} template {} tablespace small").format(
-                    *map(sql.Identifier, (name, template))
-                )
-            )
+            admin.execute(sql.SQL("create database {} tablespace small").format(sql.Identifier(name)))
             yield Database(name, server.url(name), server.dsn(name))
         finally:
             admin.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
@@ -78,13 +74,14 @@ def small_disk(server: EmbeddedServer, template: str, place: Path) -> Iterator[D
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the small disk is a tmpfs")
-def test_a_load_that_fills_the_disk_says_so_and_goes_on_when_there_is_room(
-    database_server: EmbeddedServer, template_database: str, tmp_path: Path
-) -> None:
-    place = database_server.home / "small-disk"  # where the server's user can go
+def test_a_load_that_fills_the_disk_says_so_and_goes_on_when_there_is_room(state_dir: Path, tmp_path: Path) -> None:
+    # A server of its own: no checkpoint succeeds while a disk is full, and others' databases could not be made.
+    server = EmbeddedServer(state_dir, settings=FAST)
+    server.start()
+    place = server.home / "small-disk"  # where the server's user can go
     try:
         with (
-            small_disk(database_server, template_database, place) as database,
+            small_disk(server, place) as database,
             salons.killed_salon(database.url, tmp_path) as salon,
         ):
             filler = place / "filler"
