@@ -32,8 +32,6 @@ IMPORT_TABLES = (
 """Tables that a time of keeping can be set for, named here so that reading settings loads no table; a test compares."""
 GUARDS = (
     "adoptions",
-    "removals",
-    "closings",
     "overwrites",
     "tag-removals",
     "cancellations",
@@ -246,7 +244,7 @@ class Settings(BaseModel):
     guard_bounds: str = _setting(
         "Salon",
         "What a run does by itself of what is guarded, where it is not the default: so many, or that share, whichever is more",
-        example="removals=25:2%, cancellations=50:10%",
+        example="overwrites=500:50%, cancellations=50:10%",
         where="`phorest-ghl allow` shows what is held back; docs/decisions/0016-guards.md the defaults",
         default="",
     )
@@ -507,7 +505,7 @@ def tiers(value: str) -> dict[str, int]:
 
 
 def guard_bounds(value: str) -> dict[str, tuple[int, float]]:
-    """The most that a run does by itself, by guard: a number and a share, from `removals=50:5%, moves=100`.
+    """The most that a run does by itself, by guard: a number and a share, from `overwrites=50:5%, moves=100`.
 
     Raises ValueError where a guard is misspelt, named twice, or has no number.
     """
@@ -516,7 +514,7 @@ def guard_bounds(value: str) -> dict[str, tuple[int, float]]:
         match = _GUARD_BOUND.fullmatch(part)
         if match is None or match["guard"] not in GUARDS or match["guard"] in found:
             raise ValueError(
-                f"should be guards with what they let pass, such as removals=50:5%, each once; there are {', '.join(GUARDS)}"
+                f"should be guards with what they let pass, such as overwrites=50:5%, each once; there are {', '.join(GUARDS)}"
             )
         found[match["guard"]] = (int(match["number"]), float(match["percent"] or 0) / 100)
     return found

@@ -19,6 +19,7 @@ from phorest_ghl.audit.findings import Act, Finding, Kind
 from phorest_ghl.audit.log import EntityAudit, write_logs
 from phorest_ghl.audit.read_back import ReadBack
 from phorest_ghl.db.pauses import Paused
+from phorest_ghl.db.run_lock import LocationBusy
 from phorest_ghl.db.work_items import WorkItem, open_items, resolve_items
 from phorest_ghl.http.errors import ApiError
 from phorest_ghl.sync import mirror
@@ -135,7 +136,7 @@ class Audit:
         if mending and any(one.act is Act.HEALED for one in found):
             try:
                 self._mend(found, job_id, mended)
-            except (NotConfirmed, Paused, ApplyStopped) as error:
+            except (NotConfirmed, Paused, ApplyStopped, LocationBusy, ApiError) as error:
                 why_not = str(error)
             left = self._looked_again(found)
             self._keep(left, healed=True)

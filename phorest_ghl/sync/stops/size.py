@@ -53,26 +53,27 @@ def _adopts(change: PlannedChange) -> bool:
     return change.action is Action.ADOPT
 
 
-def _removes(change: PlannedChange) -> bool:
-    gone = (DELETED_TAG, BANNED_TAG)
-    return change.action is Action.RETIRE or any(
-        diff.facet is Facet.TAGS and diff.after == PRESENT and diff.name in gone for diff in change.diffs
-    )
-
-
 def _closes(change: PlannedChange) -> bool:
-    closed = any(diff.facet is Facet.CONSENT and diff.after == BLOCKED for diff in change.diffs)
-    return change.action is Action.UPDATE and closed and not _removes(change)
+    """Whether it closes a channel of a contact of ours: never held back, however many there are (S5)."""
+    ended = (DELETED_TAG, BANNED_TAG)
+    return change.action is Action.RETIRE or (
+        change.action is Action.UPDATE
+        and any(
+            (diff.facet is Facet.CONSENT and diff.after == BLOCKED)
+            or (diff.facet is Facet.TAGS and diff.after == PRESENT and diff.name in ended)
+            for diff in change.diffs
+        )
+    )
 
 
 def _overwrites(change: PlannedChange) -> bool:
     replaced = any(diff.facet in VALUE_FACETS and bool(diff.before) for diff in change.diffs)
-    return change.action is Action.UPDATE and replaced and not _removes(change)
+    return change.action is Action.UPDATE and replaced and not _closes(change)
 
 
 def _untags(change: PlannedChange | StaffChange) -> bool:
     removed = any(diff.after == ABSENT for diff in change.tag_diffs)
-    return removed and not (isinstance(change, PlannedChange) and _removes(change))
+    return removed and not (isinstance(change, PlannedChange) and _closes(change))
 
 
 def _cancels(change: EventChange) -> bool:
@@ -97,20 +98,6 @@ CONTACTS = (
         "contacts that somebody else made would be taken over",
         "This is the first load of a location that is not empty, or somebody imported contacts there.",
         _adopts,
-    ),
-    SizeGuard(
-        "removals",
-        Bound(25, 0.02),
-        "contacts would be closed and marked, since their clients were deleted, banned or merged",
-        "A bulk action in Phorest, or an import of another business.",
-        _removes,
-    ),
-    SizeGuard(
-        "closings",
-        Bound(50, 0.05),
-        "contacts would lose a channel, and with it their reminders",
-        "A bulk edit of consent in Phorest, or a setting of the consent policy.",
-        _closes,
     ),
     SizeGuard(
         "overwrites",

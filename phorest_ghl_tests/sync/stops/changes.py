@@ -39,8 +39,6 @@ FILL = FieldDiff("last_name", Facet.IDENTITY, None, "Burke", Rule.PHOREST)
 
 TRIPPING = {
     "adoptions": lambda n: contact(n, Action.ADOPT, CLOSE, FILL),
-    "removals": lambda n: contact(n, Action.UPDATE, CLOSE, tag(DELETED_TAG, PRESENT)),
-    "closings": lambda n: contact(n, Action.UPDATE, CLOSE),
     "overwrites": lambda n: contact(n, Action.UPDATE, REPLACE),
     "tag-removals": lambda n: contact(n, Action.UPDATE, tag("product:wax", ABSENT)),
     "cancellations": lambda n: event(n, EventAction.CANCEL),
@@ -59,10 +57,14 @@ HARMLESS = (
     (staff(9, tag("role:staff", PRESENT)),),
 )
 """Changes of contacts, events and staff that no guard counts: some have their own bounds (S4, S7), others harm nobody."""
-OTHERWISE_REMOVED = (
+CLOSING = (
     contact(1, Action.RETIRE, CLOSE),
     contact(2, Action.UPDATE, tag(BANNED_TAG, PRESENT)),
+    contact(3, Action.UPDATE, CLOSE, REPLACE),
+    contact(4, Action.UPDATE, CLOSE, tag("product:wax", ABSENT)),
+    contact(5, Action.UPDATE, CLOSE, REPLACE, tag(DELETED_TAG, PRESENT)),
 )
+"""Changes that close a channel, some with what a guard would count in another one."""
 
 
 def plan_of(guard: str, count: int) -> Plan | EventPlan:

@@ -5,7 +5,7 @@ import pytest
 from phorest_ghl.settings import GUARDS, guard_bounds
 from phorest_ghl.sync.stops.place import UNKNOWN
 from phorest_ghl.sync.stops.size import CONTACTS, EVENTS, NAMES, STAFF, Bound, SizeGuard, tripped
-from phorest_ghl_tests.sync.stops.changes import ABSENT, HARMLESS, OTHERWISE_REMOVED, TRIPPING, staff, tag
+from phorest_ghl_tests.sync.stops.changes import ABSENT, CLOSING, HARMLESS, TRIPPING, staff, tag
 
 EVERY = (*CONTACTS, *EVENTS)
 
@@ -29,7 +29,7 @@ def test_a_guards_sentence_says_how_many_why_and_the_command_that_lets_these_pas
 
 
 def test_a_large_salon_may_do_more_by_itself() -> None:
-    many = [TRIPPING["removals"](n) for n in range(30)]
+    many = [TRIPPING["tag-removals"](n) for n in range(130)]
     assert len(tripped(many, CONTACTS, 1_000, {})) == 1
     assert tripped(many, CONTACTS, 15_000, {}) == ()
 
@@ -40,9 +40,8 @@ def test_what_has_its_own_bound_or_harms_nobody_is_not_counted() -> None:
         assert tripped(changes, guards, 0, none) == ()
 
 
-def test_merged_and_banned_clients_contacts_are_removals_and_nothing_else() -> None:
-    (found,) = tripped(OTHERWISE_REMOVED, CONTACTS, 0, {guard.name: Bound(0, 0) for guard in EVERY})
-    assert (found.guard.name, found.figure) == ("removals", 2)
+def test_s5_what_closes_a_channel_is_never_held_back_whatever_else_it_changes() -> None:
+    assert tripped(CLOSING, CONTACTS, 0, {guard.name: Bound(0, 0) for guard in EVERY}) == ()
 
 
 def test_tags_of_the_staff_are_guarded_too() -> None:
@@ -52,7 +51,7 @@ def test_tags_of_the_staff_are_guarded_too() -> None:
 
 def test_the_settings_know_every_guard_with_a_bound() -> None:
     assert set(GUARDS) == {*NAMES, UNKNOWN}
-    assert guard_bounds("removals=50:2.5%, moves=3") == {"removals": (50, 0.025), "moves": (3, 0.0)}
-    for wrong in ("removal=5", "removals", "removals=5, removals=6", "removals=5:x%"):
+    assert guard_bounds("overwrites=50:2.5%, moves=3") == {"overwrites": (50, 0.025), "moves": (3, 0.0)}
+    for wrong in ("overwrite=5", "overwrites", "overwrites=5, overwrites=6", "overwrites=5:x%", "closings=5"):
         with pytest.raises(ValueError, match="should be guards with what they let pass"):
             guard_bounds(wrong)
